@@ -1,0 +1,247 @@
+//! The compiled policy: what the request path sees. Made once per configuration by [`Config::from_slice`], which reports
+//! every problem at once; what an operator writes is `raw`'s business.
+
+use std::{collections::HashMap, fmt, net::IpAddr};
+
+use crate::limits::Limits;
+
+/// A policy in force. Lookups are by hash; nothing in here is computed per request.
+#[derive(Debug)]
+pub struct Config {
+    /// The first 16 hex digits of the SHA-256 of the document as configured.
+    pub hash: String,
+    pub account_id: Option<String>,
+    pub workspace_id: Option<String>,
+    pub scope: Scope,
+    pub identity: Identity,
+    pub unmatched: Unmatched,
+    pub max_request_bytes: usize,
+    pub logging: Option<Logging>,
+    /// In the order of the policy.
+    pub endpoints: Vec<Endpoint>,
+    pub names: Names,
+    /// Every environment variable that a secret names, in order, each once: what the VM must be given.
+    pub environment: Vec<String>,
+}
+
+/// Which hosts Weir touches. Paths are fixed, see `request`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Lower case, without port. Empty: all.
+    pub hosts: Vec<String>,
+}
+
+/// What happens to an unknown endpoint or model within the scope.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unmatched {
+    Deny,
+    /// Untouched, to this cluster.
+    Pass {
+        cluster: String,
+    },
+}
+
+/// From a name in a path or in a request's `model` to an index of [`Config::endpoints`].
+#[derive(Debug, Default)]
+pub struct Names {
+    pub endpoints: HashMap<String, usize>,
+    /// Exact names of `models`.
+    pub models: HashMap<String, usize>,
+    /// `gpt-4o-*` as `gpt-4o-`; longest first, so that the first match is the best one.
+    pub prefixes: Vec<(String, usize)>,
+}
+
+/// `identity`.
+#[derive(Debug)]
+pub struct Identity {
+    pub sources: Vec<Source>,
+    /// Static membership, added to what the source gives.
+    pub groups_of: HashMap<String, Vec<String>>,
+    /// `anonymous: allow`.
+    pub allow_anonymous: bool,
+}
+
+#[derive(Debug)]
+pub enum Source {
+    /// By the SHA-256 of the key.
+    ApiKeys(HashMap<[u8; 32], KeyOwner>),
+    Jwt(Jwt),
+    /// The attribute that names the peer: `uri_san_peer_certificate` and so on.
+    Mtls {
+        attribute: &'static str,
+    },
+    Header {
+        user: String,
+        groups: Option<String>,
+        trusted_from: Vec<Cidr>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyOwner {
+    pub principal: Principal,
+    pub groups: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Principal {
+    User(String),
+    ServicePrincipal(String),
+    Anonymous,
+}
+
+/// Claims are paths, split at dots: `realm_access.roles`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Jwt {
+    pub user: Option<Vec<String>>,
+    pub groups: Option<Vec<String>>,
+    pub service_principal: Option<Vec<String>>,
+    pub issuer: String,
+    pub audiences: Vec<String>,
+    pub jwks_file: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    pub address: IpAddr,
+    pub prefix: u8,
+}
+
+/// `logging`.
+#[derive(Debug)]
+pub struct Logging {
+    pub cluster: Cluster,
+    /// `:authority` and `:path` of the POST.
+    pub authority: String,
+    pub path: String,
+    /// Where `cluster` is rendered.
+    pub upstream: Upstream,
+    /// The whole `authorization` value.
+    pub authorization: Option<Secret>,
+    pub flush_interval_ms: u64,
+    pub max_batch_bytes: usize,
+    pub max_buffered_bytes: usize,
+}
+
+#[derive(Debug)]
+pub struct Endpoint {
+    pub name: String,
+    pub task: Task,
+    /// In the order of `served_entities`.
+    pub entities: Vec<ServedEntity>,
+    /// One for each entity with a traffic percentage over 0.
+    pub plans: Vec<Plan>,
+    pub limits: Limits,
+    /// `None`: every identified caller.
+    pub permissions: Option<Vec<Permission>>,
+    /// `usage_tracking_config.enabled`; true where it is absent.
+    pub usage_tracking: bool,
+    /// `description` and `tags`, as configured: shown by the lists, of no effect.
+    pub description: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    Chat,
+    Completions,
+    Embeddings,
+}
+
+/// The order of attempts where one entity is the primary.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Indices of [`Endpoint::entities`], the primary first, each once, at most 3 (two fallbacks).
+    pub entities: Vec<usize>,
+    /// The primary's whole-number share of 100.
+    pub traffic_percentage: u8,
+    /// What the routing header names: the primary's own cluster where it is alone, else the composite cluster
+    /// `weir-<endpoint>-<primary>.chain` (a dot is in no endpoint's or entity's name).
+    pub cluster: String,
+}
+
+#[derive(Debug)]
+pub struct ServedEntity {
+    pub name: String,
+    /// A UUID made of the SHA-256 of account, workspace, endpoint and the entity's canonical JSON without secrets.
+    pub id: String,
+    pub provider: Provider,
+    /// The provider's own name of the model.
+    pub model: String,
+    pub cluster: Cluster,
+    pub upstream: Upstream,
+    /// Per attempt, until the answer's headers. The same for all entities of an endpoint.
+    pub first_byte_ms: u64,
+    pub price: Option<Price>,
+}
+
+/// What the attempt is translated to.
+#[derive(Debug)]
+pub enum Provider {
+    OpenAi { authorization: Secret, organization: Option<String> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cluster {
+    /// Named by the operator; exists in Envoy.
+    Existing(String),
+    /// `weir render` makes it.
+    Rendered(String),
+}
+
+impl Cluster {
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Existing(name) | Self::Rendered(name) => name,
+        }
+    }
+}
+
+/// Where a cluster leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    pub tls: bool,
+    pub host: String,
+    pub port: u16,
+    /// `host` as a `:authority`: with the port where it is not the scheme's own.
+    pub authority: String,
+    /// Without a slash at its end; `/v1` for OpenAI's own.
+    pub path_prefix: String,
+}
+
+/// US dollars per million tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Price {
+    pub input_per_million_usd: f64,
+    pub cached_input_per_million_usd: f64,
+    pub cache_write_input_per_million_usd: f64,
+    pub output_per_million_usd: f64,
+}
+
+/// `permissions[]`: who may query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permission {
+    User(String),
+    Group(String),
+    ServicePrincipal(String),
+}
+
+/// A value that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
+    /// The value itself: for a header that goes to the one who must see it, never for a log, a record or an answer.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

@@ -1,0 +1,113 @@
+//! What the engine asks of its host ([`Host`]: reads that must answer at once), what it is fed ([`Input`]) and what it
+//! wants done ([`Effect`], [`Verdict`]). A `Host` never changes a request: effects do, applied in order after the engine
+//! has returned, the verdict last.
+
+use std::borrow::Cow;
+
+use crate::headers::Headers;
+
+/// The version of a shared value, as `proxy_get_shared_data` gives it. Never 0 for a value that exists.
+pub type Cas = u32;
+
+/// A compare-and-swap that lost: somebody else stored in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CasMismatch;
+
+/// The map that all workers of one Envoy share. One operation is one `load` and one `store`.
+pub trait SharedData {
+    /// A shared value and its version; `None` where the key does not exist.
+    fn load(&self, key: &str) -> Option<(Vec<u8>, Cas)>;
+    /// Stores `value` if the version still is `cas`.
+    fn store(&self, key: &str, value: &[u8], cas: Cas) -> Result<(), CasMismatch>;
+    /// Stores `value` without asking: for keys that do not exist yet, at configure, and never on a request.
+    fn create(&self, key: &str, value: &[u8]);
+}
+
+/// What must answer at once. Every method may be one host call (0.1 to 1 µs): ask once, and only for what is needed.
+pub trait Host: SharedData {
+    /// Nanoseconds since the Unix epoch. May step back.
+    fn now(&self) -> u64;
+    /// 64 uniformly random bits.
+    fn random(&self) -> u64;
+    /// An Envoy attribute or filter state, raw; `None` where it does not exist.
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
+    /// One request header's value.
+    fn request_header(&self, name: &str) -> Option<Vec<u8>>;
+    /// All request headers, in one call.
+    fn request_headers(&self) -> Headers;
+    /// The whole buffered request body of `size` bytes.
+    fn request_body(&self, size: usize) -> Vec<u8>;
+    /// One response header's value.
+    fn response_header(&self, name: &str) -> Option<Vec<u8>>;
+    /// All response headers, in one call.
+    fn response_headers(&self) -> Headers;
+    /// The piece of the response body, of `size` bytes, that the callback is about.
+    fn response_chunk(&self, size: usize) -> Vec<u8>;
+}
+
+/// What happened to the stream. Bodies and headers are not in here: the engine reads what it needs through [`Host`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// `end`: there is no body.
+    RequestHeaders {
+        end: bool,
+    },
+    /// `size`: bytes buffered so far, while the stream is paused.
+    RequestBody {
+        size: usize,
+        end: bool,
+    },
+    /// Trailers finish the body.
+    RequestTrailers,
+    ResponseHeaders {
+        end: bool,
+    },
+    /// `size`: bytes of this piece.
+    ResponseBody {
+        size: usize,
+        end: bool,
+    },
+    ResponseTrailers,
+    /// Envoy's access log phase: the exchange is complete.
+    Log,
+    /// The stream is gone. Comes after `Log`, or instead of it.
+    Done,
+}
+
+/// What to do with the stream after the effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Continue,
+    Pause,
+}
+
+/// A header's value: text in nearly all cases, but a client's bytes need not be UTF-8.
+pub type Value = Cow<'static, [u8]>;
+
+/// A change that the host shall make, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    SetRequestHeader(Cow<'static, str>, Value),
+    RemoveRequestHeader(Cow<'static, str>),
+    /// Replaces the whole buffered request body. `content-length` is an effect of its own.
+    ReplaceRequestBody(Vec<u8>),
+    SetResponseHeader(Cow<'static, str>, Value),
+    RemoveResponseHeader(Cow<'static, str>),
+    /// Replaces the piece of the response body that the callback is about.
+    ReplaceResponseChunk(Vec<u8>),
+    /// Sets filter state `wasm.<key>`, which the attempt role and access logs read.
+    SetState(&'static str, Vec<u8>),
+    /// Adds to a counter.
+    Count(crate::metrics::Counter, u64),
+    /// Appends a usage row to the outbox.
+    Record(crate::export::Row),
+    /// Answers the client. At most once, always the last effect.
+    Reply(crate::reply::Reply),
+}
+
+/// The effects of one input, and the verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub effects: Vec<Effect>,
+    pub verdict: Verdict,
+}
