@@ -17,3 +17,6 @@ pub mod identity;
 pub mod limits;
 pub mod metrics;
 pub mod reply;
+pub mod paths;
+pub mod request;
+pub mod response;

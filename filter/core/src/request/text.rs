@@ -1,0 +1,127 @@
+//! The prompt's text, walked where it stands in the JSON: characters are counted, nothing is decoded or kept. Text that
+//! cannot be decoded (a lone surrogate) is counted like any other: refusing it is the provider's business.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// What a prompt is, with the characters of its text: those of a string, of each string of a list, and of the `content`
+/// of messages, which is a string or parts with `text`. Numbers (token ids) and everything else count nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    Text(u64),
+    List(u64),
+    Other,
+}
+
+impl Prompt {
+    pub fn characters(self) -> u64 {
+        match self {
+            Self::Text(characters) | Self::List(characters) => characters,
+            Self::Other => 0,
+        }
+    }
+
+    /// Of one JSON value as it stands in the body.
+    pub fn of(raw: &RawValue) -> serde_json::Result<Self> {
+        Self::at_depth(raw.get(), 0)
+    }
+
+    /// Of a JSON string, quotes included.
+    pub fn of_text(raw: &str) -> Self {
+        match raw.as_bytes() {
+            [b'"', text @ .., b'"'] => Self::Text(characters(text)),
+            _ => Self::Other,
+        }
+    }
+
+    fn at_depth(raw: &str, depth: u8) -> serde_json::Result<Self> {
+        match raw.as_bytes() {
+            [b'"', ..] => Ok(Self::of_text(raw)),
+            [b'[', ..] if depth < MAX_DEPTH => {
+                serde_json::Deserializer::from_str(raw).deserialize_seq(List { depth: depth.saturating_add(1) }).map(Self::List)
+            }
+            [b'[', ..] => Ok(Self::List(0)),
+            _ => Ok(Self::Other),
+        }
+    }
+}
+
+/// Lists within lists: messages, their parts, a tool result's parts within one. Deeper ones hold no prompt's text.
+const MAX_DEPTH: u8 = 4;
+
+/// Characters of a JSON string's inside: an escape is one, a surrogate pair is one.
+fn characters(text: &[u8]) -> u64 {
+    let mut count = 0u64;
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        let (plain, escaped) = rest.split_at(at);
+        count = count.saturating_add(leading_bytes(plain));
+        let (escape, behind) = escaped.split_at(if escaped.get(1) == Some(&b'u') { 6 } else { 2 }.min(escaped.len()));
+        count = count.saturating_add(u64::from(!is_low_surrogate(escape)));
+        rest = behind;
+    }
+    count.saturating_add(leading_bytes(rest))
+}
+
+/// Bytes that begin a character.
+fn leading_bytes(text: &[u8]) -> u64 {
+    text.iter().filter(|byte| !matches!(byte, 0x80..=0xBF)).count() as u64
+}
+
+/// `\uDC00` to `\uDFFF`: the second half of a character that has been counted.
+fn is_low_surrogate(escape: &[u8]) -> bool {
+    matches!(escape, [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', ..])
+}
+
+/// Reads a list of strings, parts or messages.
+struct List {
+    depth: u8,
+}
+
+impl<'de> Visitor<'de> for List {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<u64, A::Error> {
+        let mut characters = 0u64;
+        while let Some(item) = list.next_element::<&'de RawValue>()? {
+            let of_item = match item.get().as_bytes().first() {
+                Some(b'{') => serde_json::Deserializer::from_str(item.get()).deserialize_map(Message { depth: self.depth }),
+                _ => Prompt::at_depth(item.get(), self.depth).map(Prompt::characters),
+            };
+            characters = characters.saturating_add(of_item.map_err(A::Error::custom)?);
+        }
+        Ok(characters)
+    }
+}
+
+/// Reads a message or a part.
+struct Message {
+    depth: u8,
+}
+
+impl<'de> Visitor<'de> for Message {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
+        let mut characters = 0u64;
+        while let Some(key) = map.next_key::<&'de RawValue>()? {
+            if matches!(key.get(), r#""content""# | r#""text""#) {
+                let text = Prompt::at_depth(map.next_value::<&'de RawValue>()?.get(), self.depth);
+                characters = characters.saturating_add(text.map_err(A::Error::custom)?.characters());
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(characters)
+    }
+}
