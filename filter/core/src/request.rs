@@ -45,7 +45,9 @@ pub struct Field<T> {
 pub enum StreamOptions {
     Null,
     /// An object, and what it says of `include_usage`.
-    Object { include_usage: bool },
+    Object {
+        include_usage: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

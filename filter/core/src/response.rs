@@ -34,7 +34,9 @@ pub enum Reader {
     Json(Json),
     Sse(Sse),
     /// Neither: passes unread.
-    Opaque { ended: bool },
+    Opaque {
+        ended: bool,
+    },
 }
 
 impl Reader {

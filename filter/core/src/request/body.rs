@@ -86,10 +86,7 @@ impl<'de> Body<'de> {
         Ok(Field { value, member_range: self.member(&value_range), value_range })
     }
 
-    fn usage_context<A: MapAccess<'de>>(
-        &self,
-        map: &mut A,
-    ) -> Result<Field<BTreeMap<String, String>>, A::Error> {
+    fn usage_context<A: MapAccess<'de>>(&self, map: &mut A) -> Result<Field<BTreeMap<String, String>>, A::Error> {
         let field = self.field::<Option<BTreeMap<String, String>>, A>(map, "usage_context", "an object of strings")?;
         let field = field.map(Option::unwrap_or_default);
         let bytes = field.value.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum::<usize>();

@@ -101,7 +101,9 @@ fn removals(body: &[u8], request: &ApiRequest) -> Edits {
     if let [first, second] = members.as_slice()
         && comma_after(body, first.end).is_some_and(|comma| skip_space(body, comma) == second.start)
     {
-        members = Vec::from([first.start..second.end]);
+        let run = first.start..second.end;
+        members.clear();
+        members.push(run);
     }
     let list = members.into_iter().map(|run| (with_comma(body, run), String::new())).collect();
     Edits { list, removed }

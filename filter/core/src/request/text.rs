@@ -39,9 +39,9 @@ impl Prompt {
     fn at_depth(raw: &str, depth: u8) -> serde_json::Result<Self> {
         match raw.as_bytes() {
             [b'"', ..] => Ok(Self::of_text(raw)),
-            [b'[', ..] if depth < MAX_DEPTH => {
-                serde_json::Deserializer::from_str(raw).deserialize_seq(List { depth: depth.saturating_add(1) }).map(Self::List)
-            }
+            [b'[', ..] if depth < MAX_DEPTH => serde_json::Deserializer::from_str(raw)
+                .deserialize_seq(List { depth: depth.saturating_add(1) })
+                .map(Self::List),
             [b'[', ..] => Ok(Self::List(0)),
             _ => Ok(Self::Other),
         }
@@ -91,7 +91,9 @@ impl<'de> Visitor<'de> for List {
         let mut characters = 0u64;
         while let Some(item) = list.next_element::<&'de RawValue>()? {
             let of_item = match item.get().as_bytes().first() {
-                Some(b'{') => serde_json::Deserializer::from_str(item.get()).deserialize_map(Message { depth: self.depth }),
+                Some(b'{') => {
+                    serde_json::Deserializer::from_str(item.get()).deserialize_map(Message { depth: self.depth })
+                }
                 _ => Prompt::at_depth(item.get(), self.depth).map(Prompt::characters),
             };
             characters = characters.saturating_add(of_item.map_err(A::Error::custom)?);

@@ -10,7 +10,8 @@ use super::{Piece, Read, chat::Answer};
 const MAX_EVENT: usize = 1 << 20;
 
 /// What ends a stream that its provider left open: an error event, and no `[DONE]`.
-const CUT_OFF: &[u8] = b"data: {\"error\":{\"message\":\"The provider ended the stream before the answer was complete. \
+const CUT_OFF: &[u8] =
+    b"data: {\"error\":{\"message\":\"The provider ended the stream before the answer was complete. \
 Send the request again.\",\"type\":\"server_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n";
 
 /// Bounded at [`MAX_EVENT`] and one piece.
@@ -57,7 +58,10 @@ impl Sse {
         let pass_until = if self.drop_usage { consumed } else { buffer.len() };
         // Without dropping, what was held here has passed already.
         let pass_from = if self.drop_usage { 0 } else { held };
-        let same = dropped.is_empty() && !cut_off && pass_until.saturating_sub(pass_from) == length && (held == 0 || !self.drop_usage);
+        let same = dropped.is_empty()
+            && !cut_off
+            && pass_until.saturating_sub(pass_from) == length
+            && (held == 0 || !self.drop_usage);
         let replaced = (!same).then(|| {
             let mut out = without(&buffer, pass_from..pass_until, &dropped);
             if cut_off {
@@ -140,7 +144,7 @@ impl Sse {
         }
         buffer.drain(..consumed);
         // An event's end may be cut in two: its first bytes are searched again.
-        self.searched = buffer.len().saturating_sub(3);
+        self.searched = buffer.len().saturating_sub(4);
         self.partial = buffer;
     }
 }
@@ -159,11 +163,11 @@ fn event_end(buffer: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// Behind the line end that stands at `at`, if one does.
+/// Behind the line end that stands at `at`, if one does. A `\r` that comes last may be half of one: not yet.
 fn line_end(buffer: &[u8], at: usize) -> Option<usize> {
     match (buffer.get(at), buffer.get(at.saturating_add(1))) {
         (Some(b'\r'), Some(b'\n')) => Some(at.saturating_add(2)),
-        (Some(b'\n' | b'\r'), _) => Some(at.saturating_add(1)),
+        (Some(b'\r'), Some(_)) | (Some(b'\n'), _) => Some(at.saturating_add(1)),
         _ => None,
     }
 }
