@@ -2,6 +2,9 @@
 //! wants done ([`Effect`], [`Verdict`]). A `Host` never changes a request: effects do, applied in order after the engine
 //! has returned, the verdict last.
 
+#[cfg(any(test, feature = "fake-host"))]
+pub mod fake;
+
 use std::borrow::Cow;
 
 use crate::headers::Headers;

@@ -1,0 +1,118 @@
+//! A host for tests and benchmarks: maps, a settable clock, a counter of calls, and a switch that makes stores fail.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+};
+
+use super::{Cas, CasMismatch, Host, SharedData};
+use crate::headers::Headers;
+
+/// Everything that a [`Host`] answers, set by hand.
+#[derive(Debug, Default)]
+pub struct FakeHost {
+    /// Nanoseconds since the Unix epoch.
+    pub now: Cell<u64>,
+    pub random: Cell<u64>,
+    pub properties: RefCell<HashMap<String, Vec<u8>>>,
+    pub request_headers: RefCell<Headers>,
+    pub request_body: RefCell<Vec<u8>>,
+    pub response_headers: RefCell<Headers>,
+    pub response_chunk: RefCell<Vec<u8>>,
+    pub data: RefCell<HashMap<String, (Vec<u8>, Cas)>>,
+    /// How many of the next stores lose their compare-and-swap.
+    pub failing_stores: Cell<u32>,
+    /// How many calls have been made, by name.
+    pub calls: RefCell<HashMap<&'static str, u32>>,
+}
+
+impl FakeHost {
+    pub fn set_property(&self, path: &str, value: &[u8]) {
+        self.properties.borrow_mut().insert(path.to_owned(), value.to_vec());
+    }
+
+    fn called(&self, name: &'static str) {
+        let mut calls = self.calls.borrow_mut();
+        let count = calls.entry(name).or_default();
+        *count = count.saturating_add(1);
+    }
+}
+
+impl SharedData for FakeHost {
+    fn load(&self, key: &str) -> Option<(Vec<u8>, Cas)> {
+        self.called("load");
+        self.data.borrow().get(key).cloned()
+    }
+
+    fn store(&self, key: &str, value: &[u8], cas: Cas) -> Result<(), CasMismatch> {
+        self.called("store");
+        if let Some(left) = self.failing_stores.get().checked_sub(1) {
+            self.failing_stores.set(left);
+            return Err(CasMismatch);
+        }
+        match self.data.borrow_mut().get_mut(key) {
+            Some((stored, version)) if *version == cas => {
+                *stored = value.to_vec();
+                *version = version.saturating_add(1);
+                Ok(())
+            }
+            _ => Err(CasMismatch),
+        }
+    }
+
+    fn create(&self, key: &str, value: &[u8]) {
+        self.data.borrow_mut().insert(key.to_owned(), (value.to_vec(), 1));
+    }
+}
+
+impl Host for FakeHost {
+    fn now(&self) -> u64 {
+        self.called("now");
+        self.now.get()
+    }
+
+    /// A different number each time, the same ones in each run.
+    fn random(&self) -> u64 {
+        let next = self.random.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.random.set(next);
+        let mixed = (next ^ (next >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB)
+    }
+
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        self.called("property");
+        self.properties.borrow().get(&path.join("/")).cloned()
+    }
+
+    fn request_header(&self, name: &str) -> Option<Vec<u8>> {
+        self.called("request_header");
+        self.request_headers.borrow().value(name).map(<[u8]>::to_vec)
+    }
+
+    fn request_headers(&self) -> Headers {
+        self.called("request_headers");
+        self.request_headers.borrow().clone()
+    }
+
+    fn request_body(&self, size: usize) -> Vec<u8> {
+        self.called("request_body");
+        let body = self.request_body.borrow();
+        body.get(..size).unwrap_or(&body).to_vec()
+    }
+
+    fn response_header(&self, name: &str) -> Option<Vec<u8>> {
+        self.called("response_header");
+        self.response_headers.borrow().value(name).map(<[u8]>::to_vec)
+    }
+
+    fn response_headers(&self) -> Headers {
+        self.called("response_headers");
+        self.response_headers.borrow().clone()
+    }
+
+    fn response_chunk(&self, size: usize) -> Vec<u8> {
+        self.called("response_chunk");
+        let chunk = self.response_chunk.borrow();
+        chunk.get(..size).unwrap_or(&chunk).to_vec()
+    }
+}
