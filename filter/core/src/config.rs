@@ -147,6 +147,16 @@ pub enum Task {
     Embeddings,
 }
 
+impl Task {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "llm/v1/chat",
+            Self::Completions => "llm/v1/completions",
+            Self::Embeddings => "llm/v1/embeddings",
+        }
+    }
+}
+
 /// The order of attempts where one entity is the primary.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -178,6 +188,14 @@ pub struct ServedEntity {
 #[derive(Debug)]
 pub enum Provider {
     OpenAi { authorization: Secret, organization: Option<String> },
+}
+
+impl Provider {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::OpenAi { .. } => "openai",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -78,8 +78,9 @@ pub enum Input {
 }
 
 /// What to do with the stream after the effects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
+    #[default]
     Continue,
     Pause,
 }
@@ -101,15 +102,15 @@ pub enum Effect {
     /// Sets filter state `wasm.<key>`, which the attempt role and access logs read.
     SetState(&'static str, Vec<u8>),
     /// Adds to a counter.
-    Count(crate::metrics::Counter, u64),
+    Count(crate::metrics::Metric, u64),
     /// Appends a usage row to the outbox.
     Record(crate::export::Row),
     /// Answers the client. At most once, always the last effect.
     Reply(crate::reply::Reply),
 }
 
-/// The effects of one input, and the verdict.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The effects of one input, and the verdict: by default nothing, and on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
     pub effects: Vec<Effect>,
     pub verdict: Verdict,

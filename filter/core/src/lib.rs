@@ -24,3 +24,7 @@ pub mod request;
 pub mod response;
 pub mod time;
 pub mod usage;
+pub mod provider;
+pub mod record;
+pub mod attempt;
+pub mod exchange;

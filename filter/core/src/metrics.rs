@@ -1,10 +1,52 @@
 //! Every metric's name. Labels come from the configuration alone: Envoy never frees a metric.
 
-/// Counters, by what they count.
+/// Counters and gauges, by what they count. A gauge is shared by all workers, so it is moved by differences too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counter {
-    RecordsQueued,
-    RecordsSent,
-    RecordsResent,
+pub enum Metric {
+    /// Gauge: 1 while the newest configuration has been rejected and an older one is in force.
+    ConfigRejected,
+    /// Attempts that failed and were followed by another one.
+    Fallbacks,
+    /// Requests that a limit refused.
+    LimitsRefused,
+    /// Requests that were refused or left uncharged since compare-and-swap ran out of tries.
+    LimitsContended,
+    /// Rows lost: the buffer was full, or a row could not be written.
     RecordsDropped,
+    /// Gauge: rows that no collector has acknowledged yet.
+    RecordsQueued,
+    /// Batches that were sent again.
+    RecordsResent,
+    /// Rows that a collector has acknowledged.
+    RecordsSent,
+}
+
+impl Metric {
+    pub const ALL: [Self; 8] = [
+        Self::ConfigRejected,
+        Self::Fallbacks,
+        Self::LimitsRefused,
+        Self::LimitsContended,
+        Self::RecordsDropped,
+        Self::RecordsQueued,
+        Self::RecordsResent,
+        Self::RecordsSent,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ConfigRejected => "weir.config_rejected",
+            Self::Fallbacks => "weir.fallbacks",
+            Self::LimitsRefused => "weir.limits_refused",
+            Self::LimitsContended => "weir.limits_contended",
+            Self::RecordsDropped => "weir.records_dropped",
+            Self::RecordsQueued => "weir.records_queued",
+            Self::RecordsResent => "weir.records_resent",
+            Self::RecordsSent => "weir.records_sent",
+        }
+    }
+
+    pub fn is_gauge(self) -> bool {
+        matches!(self, Self::ConfigRejected | Self::RecordsQueued)
+    }
 }

@@ -53,6 +53,7 @@ pub enum Shape {
 /// What a request's path means, with the endpoint that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matched<'a> {
+    pub pattern: &'static str,
     pub method: &'static str,
     pub target: Target,
     pub endpoint: Option<&'a str>,
@@ -75,7 +76,7 @@ impl Path {
     }
 
     const fn matched<'a>(&self, endpoint: Option<&'a str>) -> Matched<'a> {
-        Matched { method: self.method, target: self.target, endpoint }
+        Matched { pattern: self.pattern, method: self.method, target: self.target, endpoint }
     }
 }
 

@@ -1,0 +1,162 @@
+//! One attempt in the upstream role. The gateway role has made the primary's request, so the first attempt changes
+//! nothing; a later one points the request, whose body Envoy has restored, at its own entity. Attempts that fail are
+//! noted in filter state, where the gateway role finds them: nobody else sees them.
+
+use std::rc::Rc;
+
+mod notes;
+
+pub use notes::{Failure, Handover, Note, read_notes};
+
+use crate::{
+    config::{Config, Endpoint, ServedEntity},
+    host::{Effect, Host, Input, Step, Verdict},
+    provider,
+    reply::text,
+};
+
+/// Filter state `wasm.weir.plan`: a [`Handover`], only where the plan has a fallback.
+pub const PLAN: &str = "weir.plan";
+/// Filter state `wasm.weir.attempts`: [`Note`]s of the attempts that failed, in order.
+pub const ATTEMPTS: &str = "weir.attempts";
+
+/// See the module.
+#[derive(Debug)]
+pub struct Attempt {
+    config: Rc<Config>,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    AwaitHeaders,
+    AwaitBody { handover: Handover, number: usize, started_at: u64, size: usize },
+    AwaitAnswer { started_at: u64 },
+    Over,
+}
+
+impl Attempt {
+    /// The gateway role may have planned with a configuration that is not this one, while a reload is under way: then
+    /// the attempt fails, and the caller hears that no model could be reached.
+    pub fn new(config: Rc<Config>) -> Self {
+        Self { config, phase: Phase::AwaitHeaders }
+    }
+
+    pub fn handle(&mut self, input: Input, host: &impl Host) -> Step {
+        let phase = std::mem::replace(&mut self.phase, Phase::Over);
+        let (phase, step) = match (phase, input) {
+            (Phase::AwaitHeaders, Input::RequestHeaders { end }) => self.begin(end, host),
+            (Phase::AwaitBody { handover, number, started_at, .. }, Input::RequestBody { size, end: false }) => {
+                (Phase::AwaitBody { handover, number, started_at, size }, paused())
+            }
+            (Phase::AwaitBody { handover, number, started_at, .. }, Input::RequestBody { size, .. }) => {
+                (Phase::AwaitAnswer { started_at }, self.send(&handover, number, size, host))
+            }
+            (Phase::AwaitBody { handover, number, started_at, size }, Input::RequestTrailers) => {
+                (Phase::AwaitAnswer { started_at }, self.send(&handover, number, size, host))
+            }
+            (Phase::AwaitAnswer { started_at }, Input::ResponseHeaders { .. }) => (Phase::Over, answered(started_at, host)),
+            (Phase::AwaitAnswer { started_at } | Phase::AwaitBody { started_at, .. }, Input::Done) => {
+                (Phase::Over, self.unanswered(started_at, host))
+            }
+            (phase, _) => (phase, Step::default()),
+        };
+        self.phase = phase;
+        step
+    }
+
+    fn begin(&self, end: bool, host: &impl Host) -> (Phase, Step) {
+        let started_at = host.now();
+        let number = attempt_number(host);
+        if number <= 1 || end {
+            return (Phase::AwaitAnswer { started_at }, Step::default());
+        }
+        let Some(handover) = host.property(&[PLAN]).and_then(|state| Handover::read(&state)) else {
+            return (Phase::AwaitAnswer { started_at }, Step::default());
+        };
+        let Some((endpoint, entity)) = self.entity(&handover, number) else {
+            return (Phase::AwaitAnswer { started_at }, astray());
+        };
+        let mut effects = Vec::with_capacity(5);
+        provider::address(entity, endpoint.task, &mut effects);
+        (Phase::AwaitBody { handover, number, started_at, size: 0 }, Step { effects, verdict: Verdict::Pause })
+    }
+
+    /// The whole body, with the entity's own model in the primary's place.
+    fn send(&self, handover: &Handover, number: usize, size: usize, host: &impl Host) -> Step {
+        let Some((_, entity)) = self.entity(handover, number) else { return astray() };
+        let body = host.request_body(size);
+        let range = handover.model_range.clone();
+        let (Some(before), Some(behind)) = (body.get(..range.start), body.get(range.end..)) else { return astray() };
+        let model = crate::request::quoted(&entity.model);
+        let body = [before, model.as_bytes(), behind].concat();
+        let length = Effect::SetRequestHeader("content-length".into(), text(body.len().to_string()));
+        Step { effects: vec![length, Effect::ReplaceRequestBody(body)], verdict: Verdict::Continue }
+    }
+
+    /// Reset, timeout and connect failure come as the end of an attempt without an answer (ENVOY.md, section 1). A plan
+    /// without a fallback leaves no handover: then the gateway role, which sees Envoy's own answer, tells a timeout.
+    fn unanswered(&self, started_at: u64, host: &impl Host) -> Step {
+        let reason = host.property(&["upstream", "transport_failure_reason"]);
+        let handover = host.property(&[PLAN]).and_then(|state| Handover::read(&state));
+        let first_byte_ms = handover.and_then(|handover| Some(self.entity(&handover, 1)?.1.first_byte_ms));
+        let waited_ms = host.now().saturating_sub(started_at) / 1_000_000;
+        let failure = match first_byte_ms {
+            _ if reason.is_some_and(|reason| !reason.is_empty()) => Failure::Connect,
+            Some(first_byte_ms) if waited_ms >= first_byte_ms => Failure::Timeout,
+            _ => Failure::Reset,
+        };
+        noted(Note { status: 0, failure, latency_ms: 0 }, started_at, host)
+    }
+
+    fn entity(&self, handover: &Handover, number: usize) -> Option<(&Endpoint, &ServedEntity)> {
+        if handover.config != self.config.hash {
+            return None;
+        }
+        let endpoint = self.config.endpoints.get(handover.endpoint)?;
+        let index = *handover.entities.get(number.checked_sub(1)?)?;
+        Some((endpoint, endpoint.entities.get(index)?))
+    }
+}
+
+/// From 1.
+fn attempt_number(host: &impl Host) -> usize {
+    let count = host.property(&["upstream", "request_attempt_count"]);
+    let count = count.and_then(|bytes| bytes.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes)));
+    count.and_then(|count| usize::try_from(count).ok()).unwrap_or(1)
+}
+
+/// Only a failure is worth a note: on success the gateway role sees all of it.
+fn answered(started_at: u64, host: &impl Host) -> Step {
+    let status = host.response_header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+    match status {
+        Some(status) if provider::is_failure(status) => noted(Note { status, failure: Failure::Status, latency_ms: 0 }, started_at, host),
+        _ => Step::default(),
+    }
+}
+
+fn noted(note: Note, started_at: u64, host: &impl Host) -> Step {
+    let latency_ms = u32::try_from(host.now().saturating_sub(started_at) / 1_000_000).unwrap_or(u32::MAX);
+    let mut state = host.property(&[ATTEMPTS]).unwrap_or_default();
+    Note { latency_ms, ..note }.write(&mut state);
+    Step { effects: vec![Effect::SetState(ATTEMPTS, state)], verdict: Verdict::Continue }
+}
+
+/// An attempt whose entity is not known must reach no provider with another one's credential: without a host, a path and
+/// a credential it ends in an error of whoever gets it.
+fn astray() -> Step {
+    let mut effects: Vec<Effect> =
+        provider::CREDENTIALS.iter().map(|name| Effect::RemoveRequestHeader((*name).into())).collect();
+    effects.push(Effect::SetRequestHeader(":path".into(), text("/")));
+    effects.push(Effect::SetRequestHeader(":authority".into(), text("weir.invalid")));
+    effects.push(Effect::SetRequestHeader("content-length".into(), text("0")));
+    effects.push(Effect::ReplaceRequestBody(Vec::new()));
+    Step { effects, verdict: Verdict::Continue }
+}
+
+fn paused() -> Step {
+    Step { effects: Vec::new(), verdict: Verdict::Pause }
+}
+
+#[cfg(test)]
+mod tests;

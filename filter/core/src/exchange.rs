@@ -1,0 +1,102 @@
+//! One request in the gateway role. [`Exchange::handle`] is the map of the whole filter: what a phase does with what
+//! happens next. A phase owns what is known so far; nobody else keeps state.
+//!
+//! ```text
+//! AwaitHeaders ─ not ours ──────────────► Outside   (untouched, unrecorded)
+//!      │  door, caller, endpoint by path
+//!      ├─ refused ──────────────────────► Replied ──────────┐
+//!      ▼                                                    │
+//! AwaitBody ─ refused ──────────────────► Replied ──────────┤
+//!      │  endpoint by model, permission, limits, plan       │ Log or Done
+//!      ▼                                                    ├────────────► Settled
+//! AwaitAnswer ─ client gone ────────────────────────────────┤
+//!      │  the last attempt's headers                        │
+//!      ▼                                                    │
+//! ReadAnswer ─ usage as it passes ──────────────────────────┘  settle, record
+//! ```
+
+mod answer;
+mod body;
+mod close;
+mod facts;
+mod headers;
+mod own;
+
+use std::rc::Rc;
+
+use crate::{
+    config::Config,
+    host::{Effect, Host, Input, Step, Verdict},
+    reply::Reply,
+};
+
+/// What all exchanges of one configuration share.
+#[derive(Debug)]
+pub struct Gateway {
+    pub config: Config,
+    /// Envoy's node id.
+    pub node: String,
+}
+
+/// See the module. The configuration stays the one that it began with.
+#[derive(Debug)]
+pub struct Exchange {
+    gateway: Rc<Gateway>,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    AwaitHeaders,
+    AwaitBody(Box<body::AwaitBody>),
+    AwaitAnswer(Box<answer::AwaitAnswer>),
+    ReadAnswer(Box<answer::ReadAnswer>),
+    Replied(Box<close::Replied>),
+    Outside,
+    Settled,
+}
+
+impl Exchange {
+    pub fn new(gateway: Rc<Gateway>) -> Self {
+        Self { gateway, phase: Phase::AwaitHeaders }
+    }
+
+    /// Takes one input. Apply the step's effects in order, its verdict last, before the next input.
+    pub fn handle(&mut self, input: Input, host: &impl Host) -> Step {
+        let gateway = &*self.gateway;
+        let phase = std::mem::replace(&mut self.phase, Phase::Settled);
+        let (phase, step) = match (phase, input) {
+            (Phase::AwaitHeaders, Input::RequestHeaders { end }) => headers::begin(gateway, end, host),
+            (Phase::AwaitBody(phase), Input::RequestBody { size, end }) => phase.body(gateway, size, end, host),
+            (Phase::AwaitBody(phase), Input::RequestTrailers) => phase.trailers(gateway, host),
+            (Phase::AwaitBody(phase), Input::ResponseHeaders { .. }) => phase.answered_by_envoy(host),
+            (Phase::AwaitAnswer(phase), Input::ResponseHeaders { end }) => phase.headers(gateway, end, host),
+            (Phase::ReadAnswer(phase), Input::ResponseBody { size, end }) => phase.body(size, end, host),
+            (Phase::AwaitBody(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
+            (Phase::AwaitAnswer(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
+            (Phase::ReadAnswer(phase), Input::Log | Input::Done) => phase.close(gateway, host),
+            (Phase::Replied(phase), Input::Log | Input::Done) => phase.close(gateway, host),
+            (phase, _) => (phase, Step::default()),
+        };
+        self.phase = phase;
+        step
+    }
+}
+
+impl Step {
+    fn next(effects: Vec<Effect>) -> Self {
+        Self { effects, verdict: Verdict::Continue }
+    }
+
+    fn wait() -> Self {
+        Self { effects: Vec::new(), verdict: Verdict::Pause }
+    }
+
+    /// The reply ends the request: nothing of it goes on.
+    fn reply(reply: Reply) -> Self {
+        Self { effects: vec![Effect::Reply(reply)], verdict: Verdict::Pause }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! The last attempt's answer, or Envoy's own where no attempt had one: headers for the client, then the body as it
+//! passes.
+
+use std::borrow::Cow;
+
+use super::{Gateway, Phase, facts::Facts};
+use crate::{
+    attempt::{ATTEMPTS, Failure, Note, read_notes},
+    config::{Endpoint, ServedEntity},
+    headers::Headers,
+    host::{Effect, Host, Step},
+    limits::Charge,
+    metrics::Metric,
+    paths::Shape,
+    provider,
+    reply::{Denied, Standings, databricks_error, text},
+    response::{Piece, Reader},
+};
+
+/// The request has gone to the primary.
+#[derive(Debug)]
+pub struct AwaitAnswer {
+    pub facts: Facts,
+    /// Indices of the endpoint's entities, in the order of attempts.
+    pub plan: Vec<usize>,
+    pub charge: Charge,
+    drop_usage: bool,
+    pub sent_at: u64,
+}
+
+/// The answer's headers have passed.
+#[derive(Debug)]
+pub struct ReadAnswer {
+    pub facts: Facts,
+    pub plan: Vec<usize>,
+    pub charge: Charge,
+    pub sent_at: u64,
+    /// What the client sees.
+    pub status: u16,
+    /// What the provider said; `None`: it was Envoy.
+    pub provider_status: Option<u16>,
+    /// Attempts that failed, this answer's own included.
+    pub notes: Vec<Note>,
+    pub first_byte_at: u64,
+    pub body: Body,
+}
+
+/// What becomes of the answer's body.
+#[derive(Debug)]
+pub enum Body {
+    /// Passes, and is read.
+    Read(Reader),
+    /// Passes unread.
+    Passed,
+    /// Weir's own stands in its place; `None` once it has gone.
+    Replaced(Option<Vec<u8>>),
+    /// A provider's error, kept until it is whole to be put in Databricks' shape.
+    Reshaped(Vec<u8>),
+}
+
+/// A longer error is passed on as far as it was kept: no error's text is that long.
+const MAX_ERROR: usize = 64 << 10;
+
+impl AwaitAnswer {
+    pub fn new(facts: Facts, plan: Vec<usize>, charge: Charge, drop_usage: bool, sent_at: u64) -> Self {
+        Self { facts, plan, charge, drop_usage, sent_at }
+    }
+
+    pub fn headers(self: Box<Self>, gateway: &Gateway, end: bool, host: &impl Host) -> (Phase, Step) {
+        let headers = host.response_headers();
+        let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+        let mut notes = match self.plan.len() > 1 || provider::is_failure(status) {
+            true => host.property(&[ATTEMPTS]).map(|state| read_notes(&state)).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let own_details = if status >= 500 { envoys_own_details(host) } else { None };
+        let timed_out = own_details.as_ref().is_some_and(|details| details.contains("timeout"));
+        if let Some(last) = notes.last_mut().filter(|note| timed_out && note.failure == Failure::Reset) {
+            last.failure = Failure::Timeout;
+        }
+        let mut effects = Vec::with_capacity(24);
+        self.facts.restore(&mut effects);
+        provider::scrub_response(&headers, &mut effects);
+        let mut answer = ReadAnswer {
+            provider_status: own_details.is_none().then_some(status),
+            plan: self.plan,
+            charge: self.charge,
+            sent_at: self.sent_at,
+            status,
+            notes,
+            first_byte_at: host.now(),
+            body: Body::Passed,
+            facts: self.facts,
+        };
+        answer.body = answer.body_for(gateway, own_details.as_deref(), &headers, self.drop_usage, end);
+        answer.own_headers(gateway, &headers, end, &mut effects);
+        (Phase::ReadAnswer(Box::new(answer)), Step::next(effects))
+    }
+}
+
+impl ReadAnswer {
+    /// One piece of the body.
+    pub fn body(mut self: Box<Self>, size: usize, end: bool, host: &impl Host) -> (Phase, Step) {
+        let mut effects = Vec::new();
+        match &mut self.body {
+            Body::Passed => {}
+            Body::Read(reader) => {
+                if let Piece::Replaced(piece) = reader.push(host.response_chunk(size), end) {
+                    effects.push(Effect::ReplaceResponseChunk(piece));
+                }
+            }
+            Body::Replaced(own) => effects.push(Effect::ReplaceResponseChunk(own.take().unwrap_or_default())),
+            Body::Reshaped(kept) => {
+                if kept.len() < MAX_ERROR {
+                    kept.extend(host.response_chunk(size));
+                }
+                let whole = if end { reshaped(self.status, kept) } else { Vec::new() };
+                effects.push(Effect::ReplaceResponseChunk(whole));
+            }
+        }
+        (Phase::ReadAnswer(self), Step::next(effects))
+    }
+
+    /// The entity whose answer this is: the one that failed last, or the one behind those that failed.
+    pub fn entity<'g>(&self, endpoint: &'g Endpoint) -> Option<(usize, &'g ServedEntity)> {
+        let failed = self.notes.len();
+        let answered = if self.provider_status.is_some_and(|status| !provider::is_failure(status)) {
+            failed
+        } else {
+            failed.saturating_sub(1)
+        };
+        let index = *self.plan.get(answered).or(self.plan.last())?;
+        Some((answered, endpoint.entities.get(index)?))
+    }
+
+    /// Decides what becomes of the body, and of the status where the answer is not the caller's to see.
+    fn body_for(
+        &mut self,
+        gateway: &Gateway,
+        own_details: Option<&str>,
+        headers: &Headers,
+        drop_usage: bool,
+        end: bool,
+    ) -> Body {
+        let denied = match (own_details, self.status) {
+            (Some(details), _) => Denied::UpstreamFailed { timed_out: details.contains("timeout") },
+            (None, 401 | 403) => {
+                let entity = self.facts.endpoint(gateway).and_then(|endpoint| self.entity(endpoint));
+                let served_entity = entity.map(|(_, entity)| entity.name.clone()).unwrap_or_default();
+                Denied::UpstreamAuthFailed { served_entity }
+            }
+            (None, 200..=299) => {
+                return Body::Read(Reader::new(headers.text("content-type").unwrap_or_default(), drop_usage));
+            }
+            (None, 400..) if self.facts.shape == Shape::Databricks && !end => return Body::Reshaped(Vec::new()),
+            (None, _) => return Body::Passed,
+        };
+        self.status = denied.status();
+        Body::Replaced(Some(denied.body(self.facts.shape)))
+    }
+
+    /// Writes what Weir adds to the answer's headers, and takes off what its changes make untrue.
+    fn own_headers(&self, gateway: &Gateway, headers: &Headers, end: bool, effects: &mut Vec<Effect>) {
+        let mut set = |name: &'static str, value: Cow<'static, str>| {
+            effects.push(Effect::SetResponseHeader(name.into(), text(value)));
+        };
+        set("x-databricks-request-id", self.facts.id.clone().into());
+        if let Some((_, entity)) = self.facts.endpoint(gateway).and_then(|endpoint| self.entity(endpoint))
+            && self.provider_status.is_some()
+        {
+            set("served-model-name", entity.name.clone().into());
+        }
+        if matches!(self.status, 429 | 503) && headers.value("retry-after").is_none() {
+            set("retry-after", "1".into());
+        }
+        match &self.body {
+            Body::Replaced(Some(own)) => {
+                set(":status", self.status.to_string().into());
+                set("content-type", "application/json".into());
+                set("content-length", if end { 0 } else { own.len() }.to_string().into());
+            }
+            Body::Reshaped(_) => {
+                set("content-type", "application/json".into());
+                effects.push(Effect::RemoveResponseHeader("content-length".into()));
+            }
+            Body::Read(reader) if reader.may_replace() && headers.value("content-length").is_some() => {
+                effects.push(Effect::RemoveResponseHeader("content-length".into()));
+            }
+            Body::Read(_) | Body::Passed | Body::Replaced(None) => {}
+        }
+        let standings = Standings { requests: self.charge.requests, tokens: self.charge.tokens };
+        effects.extend(standings.headers().map(|(name, value)| Effect::SetResponseHeader(name, value)));
+        let fallbacks = self.notes.len().min(self.plan.len().saturating_sub(1));
+        if fallbacks > 0 {
+            effects.push(Effect::Count(Metric::Fallbacks, fallbacks as u64));
+        }
+    }
+}
+
+/// Why Envoy answered itself; `None` where a provider did.
+fn envoys_own_details(host: &impl Host) -> Option<String> {
+    let details = String::from_utf8(host.property(&["response", "code_details"])?).ok()?;
+    (details != "via_upstream").then_some(details)
+}
+
+/// The `error.message` of a provider's error, or all of it, in Databricks' shape.
+fn reshaped(status: u16, error: &[u8]) -> Vec<u8> {
+    let value: Option<serde_json::Value> = serde_json::from_slice(error).ok();
+    let message = value.as_ref().and_then(|value| value.pointer("/error/message").or(value.get("message"))?.as_str());
+    let whole = String::from_utf8_lossy(error);
+    databricks_error(status, message.unwrap_or(&whole))
+}

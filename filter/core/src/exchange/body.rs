@@ -1,0 +1,215 @@
+//! The whole request is there: endpoint, permission, limits, plan, and the first attempt's request.
+
+use super::{
+    Gateway, Phase,
+    answer::AwaitAnswer,
+    close::Replied,
+    facts::Facts,
+    headers::permitted,
+    own,
+};
+use crate::{
+    attempt::{self, Handover},
+    config::{Endpoint, Plan, Task},
+    host::{Effect, Host, Step},
+    limits::{Admission, Charge, Refusal},
+    metrics::Metric,
+    paths::CLUSTER_HEADER,
+    plan, provider,
+    reply::{Denied, Standings, text},
+    request::{self, ApiRequest, InvalidRequest, Prompt},
+};
+
+/// The headers have passed; the body is being buffered.
+#[derive(Debug)]
+pub struct AwaitBody {
+    facts: Facts,
+    /// What the path asks for; `None`: whatever the endpoint is for.
+    task: Option<Task>,
+    size: usize,
+}
+
+impl AwaitBody {
+    pub fn new(facts: Facts, task: Option<Task>) -> Self {
+        Self { facts, task, size: 0 }
+    }
+
+    /// `size` bytes are there.
+    pub fn body(mut self: Box<Self>, gateway: &Gateway, size: usize, end: bool, host: &impl Host) -> (Phase, Step) {
+        self.size = size;
+        let max_bytes = gateway.config.max_request_bytes;
+        if size > max_bytes {
+            return Replied::new(self.facts, Denied::TooLarge { max_bytes }).reply(Standings::default());
+        }
+        if !end {
+            return (Phase::AwaitBody(self), Step::wait());
+        }
+        self.whole(gateway, host)
+    }
+
+    /// Trailers finish the body.
+    pub fn trailers(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+        self.whole(gateway, host)
+    }
+
+    /// Envoy has refused the request itself: too large for its buffers, or too slow.
+    pub fn answered_by_envoy(self: Box<Self>, host: &impl Host) -> (Phase, Step) {
+        let status = host.response_header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+        (Phase::Replied(Box::new(Replied::by_envoy(self.facts, status.unwrap_or(0)))), Step::default())
+    }
+
+    /// The client went away before its request was whole.
+    pub fn abandoned(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+        Box::new(Replied::abandoned(self.facts)).close(gateway, host)
+    }
+
+    fn whole(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+        let body = host.request_body(self.size);
+        match self.send(gateway, &body, host) {
+            Ok(answer) => answer,
+            Err((refused, standings)) => {
+                let limited = matches!(refused.denied(), Some(Denied::Limited { .. }));
+                let contended = matches!(refused.denied(), Some(Denied::Unavailable(_)));
+                let (phase, mut step) = refused.reply(standings);
+                if limited {
+                    step.effects.insert(0, Effect::Count(Metric::LimitsRefused, 1));
+                } else if contended {
+                    step.effects.insert(0, Effect::Count(Metric::LimitsContended, 1));
+                }
+                (phase, step)
+            }
+        }
+    }
+
+    fn send(self, gateway: &Gateway, body: &[u8], host: &impl Host) -> Result<(Phase, Step), (Replied, Standings)> {
+        let refuse = |facts, denied| (Replied::new(facts, denied), Standings::default());
+        let Self { mut facts, task, .. } = self;
+        let mut request = match request::parse(body) {
+            Ok(request) => request,
+            Err(InvalidRequest(why)) => return Err(refuse(facts, Denied::InvalidRequest(why))),
+        };
+        take_facts(&mut facts, &mut request);
+        if facts.endpoint.is_none() {
+            let Some(model) = &request.model else {
+                let why = "the request names no model: set `model` to an endpoint of this gateway";
+                return Err(refuse(facts, Denied::InvalidRequest(why.into())));
+            };
+            facts.endpoint = gateway.config.names.model(&model.value);
+            if facts.endpoint.is_none() {
+                return own::unmatched(gateway, facts, &model.value).map_err(|refused| (refused, Standings::default()));
+            }
+            facts = permitted(gateway, facts).map_err(|refused| (refused, Standings::default()))?;
+        }
+        let fault = || Denied::Unavailable("the gateway lost its own configuration");
+        let Some(endpoint) = facts.endpoint(gateway) else { return Err(refuse(facts, fault())) };
+        if let Err(InvalidRequest(why)) = fits(endpoint, task, &request) {
+            return Err(refuse(facts, Denied::InvalidRequest(why)));
+        }
+        let Some(plan) = plan::draw(endpoint, host.random()) else { return Err(refuse(facts, fault())) };
+        let charge = match limited(endpoint, &facts, host) {
+            Ok(charge) => charge,
+            Err((denied, limit, standings)) => {
+                return Err((Replied::new(facts, denied).of_plan(plan).by_limit(limit), standings));
+            }
+        };
+        let effects = first_attempt(gateway, &facts, endpoint, plan, body, &request);
+        let drop_usage = request.is_stream() && !request.asks_for_usage();
+        let sent_at = host.now();
+        let phase = AwaitAnswer::new(facts, plan.entities.clone(), charge, drop_usage, sent_at);
+        Ok((Phase::AwaitAnswer(Box::new(phase)), Step::next(effects)))
+    }
+}
+
+/// Moves into the facts what the record needs of the body. What the body says goes before what the header says.
+fn take_facts(facts: &mut Facts, request: &mut ApiRequest) {
+    facts.streaming = request.is_stream();
+    facts.prompt_characters = Some(request.characters);
+    facts.client_request_id = request.client_request_id.as_mut().and_then(|field| field.value.take());
+    if let Some(field) = &mut request.usage_context {
+        facts.usage_context = std::mem::take(&mut field.value);
+    }
+}
+
+/// Whether the endpoint serves what the path asks for, and the body holds it.
+fn fits(endpoint: &Endpoint, task: Option<Task>, request: &ApiRequest) -> Result<(), InvalidRequest> {
+    if task.is_some_and(|task| task != endpoint.task) {
+        let (name, task) = (&endpoint.name, endpoint.task.name());
+        return Err(InvalidRequest(format!("endpoint {name} serves {task}: send the request to that API's path")));
+    }
+    let (prompt, name) = match endpoint.task {
+        Task::Chat => (Prompt::Messages, "messages"),
+        Task::Completions => (Prompt::Prompt, "prompt"),
+        Task::Embeddings => (Prompt::Input, "input"),
+    };
+    if request.prompt != Some(prompt) {
+        return Err(InvalidRequest(format!("the request has no `{name}`, which {} needs", endpoint.task.name())));
+    }
+    Ok(())
+}
+
+fn limited(endpoint: &Endpoint, facts: &Facts, host: &impl Host) -> Result<Charge, (Denied, Option<String>, Standings)> {
+    let Some(caller) = &facts.caller else { return Ok(Charge::default()) };
+    if endpoint.limits.is_empty() {
+        return Ok(Charge::default());
+    }
+    match endpoint.limits.admit(host, host.now() / 1_000_000, caller) {
+        Admission::Admitted(charge) => Ok(charge),
+        Admission::Refused(refusal) => {
+            let message = endpoint.limits.message(&endpoint.name, &refusal);
+            let denied = Denied::Limited {
+                about_tokens: refusal.unit != crate::limits::Unit::Calls,
+                retry_after_seconds: refusal.retry_after_seconds(),
+                message,
+            };
+            let Refusal { limit, requests, tokens, .. } = refusal;
+            Err((denied, endpoint.limits.label(limit), Standings { requests, tokens }))
+        }
+        Admission::Contended => {
+            let why = "the gateway's counters are under contention: send the request again";
+            Err((Denied::Unavailable(why), None, Standings::default()))
+        }
+    }
+}
+
+/// The primary's request, and what the attempt role needs for the others.
+fn first_attempt(
+    gateway: &Gateway,
+    facts: &Facts,
+    endpoint: &Endpoint,
+    plan: &Plan,
+    body: &[u8],
+    request: &ApiRequest,
+) -> Vec<Effect> {
+    let mut effects = Vec::with_capacity(24);
+    provider::scrub_request(facts.headers(), &mut effects);
+    let Some(entity) = plan.entities.first().and_then(|primary| endpoint.entities.get(*primary)) else {
+        return effects;
+    };
+    let streams_usage = request.is_stream() && endpoint.task != Task::Embeddings;
+    let spliced = request::splice(body, request, &entity.model, streams_usage);
+    let fallbacks = plan.entities.len().saturating_sub(1);
+    if fallbacks > 0 {
+        let handover = Handover {
+            config: gateway.config.hash.clone(),
+            endpoint: facts.endpoint.unwrap_or_default(),
+            entities: plan.entities.clone(),
+            model_range: spliced.model_range.clone(),
+        };
+        effects.push(Effect::SetState(attempt::PLAN, handover.write()));
+    }
+    provider::address(entity, endpoint.task, &mut effects);
+    effects.push(Effect::SetRequestHeader("accept-encoding".into(), text("identity")));
+    effects.push(Effect::SetRequestHeader(CLUSTER_HEADER.into(), text(plan.cluster.clone())));
+    effects.push(Effect::SetRequestHeader("x-envoy-max-retries".into(), text(fallbacks.to_string())));
+    effects.push(Effect::SetRequestHeader(
+        "x-envoy-upstream-rq-per-try-timeout-ms".into(),
+        text(entity.first_byte_ms.to_string()),
+    ));
+    // Envoy does not correct a length: a wrong one would smuggle the rest in as a second request.
+    let length = spliced.body.as_ref().map_or(body.len(), Vec::len).to_string();
+    if facts.headers().text("content-length") != Some(&length) {
+        effects.push(Effect::SetRequestHeader("content-length".into(), text(length)));
+    }
+    effects.extend(spliced.body.map(Effect::ReplaceRequestBody));
+    effects
+}

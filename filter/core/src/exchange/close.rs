@@ -1,0 +1,217 @@
+//! The end of an exchange, whatever way it took: usage is settled with the limits, and the record written. Once.
+
+use super::{
+    Gateway, Phase,
+    answer::{AwaitAnswer, Body, ReadAnswer},
+    facts::Facts,
+};
+use crate::{
+    attempt::{ATTEMPTS, Failure, Note, read_notes},
+    config::{Endpoint, Plan, ServedEntity},
+    host::{Effect, Host, Step},
+    limits::{Charge, Tokens},
+    metrics::Metric,
+    record::{self, Attempted, Exchanged},
+    reply::{Denied, Standings},
+    response::Read,
+    usage::Usage,
+};
+
+/// Filter state `wasm.weir.usage`: the record, for native access logs.
+pub const USAGE: &str = "weir.usage";
+
+/// What the record says where the client went away before it had an answer: nginx' code for it, since none was sent.
+const CLIENT_GONE: u16 = 499;
+
+/// A request that no model answers.
+#[derive(Debug)]
+pub struct Replied {
+    facts: Facts,
+    /// `None`: it was not Weir that answered.
+    denied: Option<Denied>,
+    status: u16,
+    /// The first of the plan that was drawn.
+    entity: Option<usize>,
+    limit: Option<String>,
+}
+
+impl Replied {
+    pub fn new(facts: Facts, denied: Denied) -> Self {
+        Self { status: denied.status(), denied: Some(denied), facts, entity: None, limit: None }
+    }
+
+    pub fn by_envoy(facts: Facts, status: u16) -> Self {
+        Self { facts, denied: None, status, entity: None, limit: None }
+    }
+
+    pub fn abandoned(facts: Facts) -> Self {
+        Self::by_envoy(facts, CLIENT_GONE)
+    }
+
+    pub fn of_plan(self, plan: &Plan) -> Self {
+        Self { entity: plan.entities.first().copied(), ..self }
+    }
+
+    pub fn by_limit(self, limit: Option<String>) -> Self {
+        Self { limit, ..self }
+    }
+
+    pub fn denied(&self) -> Option<&Denied> {
+        self.denied.as_ref()
+    }
+
+    /// Answers, and waits for the end.
+    pub fn reply(self, standings: Standings) -> (Phase, Step) {
+        let reply = self.denied.as_ref().map(|denied| denied.reply(self.facts.shape, &self.facts.id, &standings));
+        let step = reply.map(Step::reply).unwrap_or_default();
+        (Phase::Replied(Box::new(self)), step)
+    }
+
+    pub fn close(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+        let endpoint = self.facts.endpoint(gateway);
+        let entity = endpoint.and_then(|endpoint| endpoint.entities.get(self.entity.unwrap_or(0)));
+        let exchanged = Exchanged {
+            status: self.status,
+            limit: self.limit.as_deref(),
+            complete: self.status != CLIENT_GONE,
+            ..nothing_used(gateway, &self.facts, endpoint, entity, host)
+        };
+        (Phase::Settled, Step::next(recorded(gateway, &exchanged, true)))
+    }
+}
+
+impl AwaitAnswer {
+    /// The client went away before the answer began.
+    pub fn abandoned(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+        let endpoint = self.facts.endpoint(gateway);
+        let entities = endpoint.map(|endpoint| endpoint.entities.as_slice()).unwrap_or_default();
+        let notes = host.property(&[ATTEMPTS]).map(|state| read_notes(&state)).unwrap_or_default();
+        let attempts = attempted(entities, &self.plan, &notes);
+        let last = self.plan.get(notes.len().saturating_sub(1)).or(self.plan.first());
+        let exchanged = Exchanged {
+            status: CLIENT_GONE,
+            attempts: &attempts,
+            ..nothing_used(gateway, &self.facts, endpoint, last.and_then(|last| entities.get(*last)), host)
+        };
+        (Phase::Settled, Step::next(recorded(gateway, &exchanged, false)))
+    }
+}
+
+impl ReadAnswer {
+    pub fn close(mut self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+        let (read, usage) = match std::mem::replace(&mut self.body, Body::Passed) {
+            Body::Read(reader) => {
+                let read = reader.finish();
+                let usage = Usage::of(&read, self.facts.prompt_characters.unwrap_or(0));
+                (read, usage)
+            }
+            Body::Passed | Body::Replaced(_) | Body::Reshaped(_) => (Read { complete: true, ..Read::default() }, Usage::default()),
+        };
+        let endpoint = self.facts.endpoint(gateway);
+        let entities = endpoint.map(|endpoint| endpoint.entities.as_slice()).unwrap_or_default();
+        let (answered, entity) = endpoint.and_then(|endpoint| self.entity(endpoint)).unzip();
+        let mut attempts = attempted(entities, &self.plan, &self.notes);
+        if let (Some(answered), Some(entity)) = (answered, entity)
+            && answered >= attempts.len()
+        {
+            let earlier: u64 = attempts.iter().map(|attempt| attempt.latency_ms).sum();
+            let all = self.first_byte_at.saturating_sub(self.sent_at) / 1_000_000;
+            attempts.push(Attempted {
+                served_entity_name: &entity.name,
+                status_code: self.provider_status,
+                error: None,
+                latency_ms: all.saturating_sub(earlier),
+            });
+        }
+        let mut effects = settled(endpoint, &self.charge, usage, host);
+        let exchanged = Exchanged {
+            status: self.status,
+            output_characters: usage.source.map(|_| read.characters),
+            usage,
+            attempts: &attempts,
+            finish_reason: read.finish_reason.as_deref(),
+            complete: read.complete,
+            first_byte_at: Some(self.first_byte_at),
+            ..nothing_used(gateway, &self.facts, endpoint, entity, host)
+        };
+        effects.extend(recorded(gateway, &exchanged, false));
+        (Phase::Settled, Step::next(effects))
+    }
+}
+
+/// What the facts alone say.
+fn nothing_used<'a>(
+    gateway: &'a Gateway,
+    facts: &'a Facts,
+    endpoint: Option<&'a Endpoint>,
+    entity: Option<&'a ServedEntity>,
+    host: &impl Host,
+) -> Exchanged<'a> {
+    Exchanged {
+        config: &gateway.config,
+        gateway: &gateway.node,
+        api: facts.api,
+        id: &facts.id,
+        client_request_id: facts.client_request_id.as_deref(),
+        usage_context: &facts.usage_context,
+        trace_id: facts.trace_id(),
+        request_id: facts.request_id(),
+        caller: facts.caller.as_ref(),
+        endpoint,
+        entity,
+        status: 0,
+        streaming: facts.streaming,
+        input_characters: facts.prompt_characters,
+        output_characters: None,
+        usage: Usage::default(),
+        attempts: &[],
+        limit: None,
+        finish_reason: None,
+        complete: false,
+        received_at: facts.received_at,
+        first_byte_at: None,
+        ended_at: host.now(),
+    }
+}
+
+/// Charges what was used to the limits that admitted the request.
+fn settled(endpoint: Option<&Endpoint>, charge: &Charge, usage: Usage, host: &impl Host) -> Vec<Effect> {
+    let used = Tokens { input: usage.input, output: usage.output };
+    let Some(endpoint) = endpoint.filter(|_| used != Tokens::default()) else { return Vec::new() };
+    match endpoint.limits.settle(host, host.now() / 1_000_000, charge, used) {
+        Ok(()) => Vec::new(),
+        Err(_) => vec![Effect::Count(Metric::LimitsContended, 1)],
+    }
+}
+
+/// The record goes to the outbox and to access logs. Refusals before an endpoint is known are recorded wherever there is a
+/// collector; the rest where the endpoint wants its usage tracked.
+fn recorded(gateway: &Gateway, exchanged: &Exchanged<'_>, refused: bool) -> Vec<Effect> {
+    let row = record::usage_row(exchanged, refused);
+    let mut effects = vec![Effect::SetState(USAGE, row.line.clone())];
+    let is_tracked = exchanged.endpoint.is_none_or(|endpoint| endpoint.usage_tracking);
+    if gateway.config.logging.is_some() && is_tracked {
+        effects.push(Effect::Record(row));
+    }
+    effects
+}
+
+/// The attempts that failed, as the record has them.
+fn attempted<'a>(entities: &'a [ServedEntity], plan: &[usize], notes: &[Note]) -> Vec<Attempted<'a>> {
+    let names = plan.iter().map(|index| entities.get(*index).map(|entity| entity.name.as_str()).unwrap_or_default());
+    notes
+        .iter()
+        .zip(names)
+        .map(|(note, served_entity_name)| Attempted {
+            served_entity_name,
+            status_code: Some(note.status).filter(|status| *status != 0),
+            error: match note.failure {
+                Failure::Status => None,
+                Failure::Connect => Some("connect_failure"),
+                Failure::Reset => Some("reset"),
+                Failure::Timeout => Some("timeout"),
+            },
+            latency_ms: note.latency_ms.into(),
+        })
+        .collect()
+}

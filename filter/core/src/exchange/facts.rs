@@ -1,0 +1,118 @@
+//! What an exchange knows of its request from the door on: for the record, and to undo for access logs what was changed
+//! for the provider.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use super::Gateway;
+use crate::{
+    config::Endpoint,
+    headers::Headers,
+    host::{Effect, Host},
+    identity::Caller,
+    paths::{Shape, Target},
+    provider,
+    request::{InvalidRequest, MAX_USAGE_CONTEXT_BYTES},
+};
+
+/// The one `x-weir-*` header that a client may send: a JSON object of strings.
+const USAGE_CONTEXT_HEADER: &str = "x-weir-usage-context";
+
+/// Request headers that the provider must not see but an access log may: they come back with the answer.
+const RESTORED: [&str; 4] = [":path", ":authority", "user-agent", "x-request-id"];
+
+#[derive(Debug)]
+pub struct Facts {
+    /// `databricks_request_id`.
+    pub id: String,
+    pub shape: Shape,
+    /// The path's pattern, as the record's `api`.
+    pub api: &'static str,
+    /// Nanoseconds since the Unix epoch.
+    pub received_at: u64,
+    pub caller: Option<Caller>,
+    /// Index of the policy's endpoints.
+    pub endpoint: Option<usize>,
+    pub client_request_id: Option<String>,
+    pub usage_context: BTreeMap<String, String>,
+    pub streaming: bool,
+    pub prompt_characters: Option<u64>,
+    headers: Headers,
+}
+
+impl Facts {
+    pub fn new(headers: Headers, pattern: &'static str, target: Target, host: &impl Host) -> Self {
+        let shape = match target {
+            Target::Query { shape, .. } => shape,
+            Target::Local(_) => Shape::OpenAi,
+        };
+        Self {
+            id: uuid(host.random(), host.random()),
+            shape,
+            api: pattern,
+            received_at: host.now(),
+            caller: None,
+            endpoint: None,
+            client_request_id: None,
+            usage_context: BTreeMap::new(),
+            streaming: false,
+            prompt_characters: None,
+            headers,
+        }
+    }
+
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    pub fn endpoint<'g>(&self, gateway: &'g Gateway) -> Option<&'g Endpoint> {
+        gateway.config.endpoints.get(self.endpoint?)
+    }
+
+    /// Envoy's `x-request-id`.
+    pub fn request_id(&self) -> Option<&str> {
+        self.headers.text("x-request-id")
+    }
+
+    /// Of a W3C `traceparent`: `00-<trace id>-<span id>-<flags>`.
+    pub fn trace_id(&self) -> Option<&str> {
+        let id = self.headers.text("traceparent")?.split('-').nth(1)?;
+        (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+    }
+
+    /// Reads `x-weir-usage-context`, where the client sent one.
+    pub fn read_usage_context(&mut self) -> Result<(), InvalidRequest> {
+        let Some(value) = self.headers.value(USAGE_CONTEXT_HEADER) else { return Ok(()) };
+        if value.len() > MAX_USAGE_CONTEXT_BYTES {
+            return Err(InvalidRequest(format!(
+                "the {USAGE_CONTEXT_HEADER} header is longer than the {MAX_USAGE_CONTEXT_BYTES} bytes that are allowed"
+            )));
+        }
+        self.usage_context = serde_json::from_slice(value)
+            .map_err(|_| InvalidRequest(format!("the {USAGE_CONTEXT_HEADER} header must be a JSON object of strings")))?;
+        Ok(())
+    }
+
+    /// Takes the credential out of the request's headers, which access logs share, and puts back what the client sent.
+    pub fn restore(&self, effects: &mut Vec<Effect>) {
+        effects.extend(provider::CREDENTIALS.iter().map(|name| Effect::RemoveRequestHeader(Cow::Borrowed(name))));
+        for name in RESTORED {
+            if let Some(value) = self.headers.value(name) {
+                effects.push(Effect::SetRequestHeader(name.into(), Cow::Owned(value.to_vec())));
+            }
+        }
+    }
+}
+
+/// A random UUID (RFC 9562, version 4).
+pub fn uuid(high: u64, low: u64) -> String {
+    let high = (high & !0xF000) | 0x4000;
+    let low = (low & !(0b11 << 62)) | (0b10 << 62);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xFFFF,
+        high & 0xFFFF,
+        low >> 48,
+        low & 0xFFFF_FFFF_FFFF
+    )
+}

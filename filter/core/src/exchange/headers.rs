@@ -1,0 +1,98 @@
+//! The door: what a request's headers alone decide.
+
+use super::{Gateway, Phase, body::AwaitBody, close::Replied, facts::Facts, own};
+use crate::{
+    host::{Host, Step},
+    identity,
+    paths::{self, Matched, Target},
+    policy,
+    reply::{Denied, Standings},
+    request::InvalidRequest,
+};
+
+/// Everything outside the scope goes on untouched, after one or two single reads.
+pub fn begin(gateway: &Gateway, end: bool, host: &impl Host) -> (Phase, Step) {
+    let path = host.request_header(":path").unwrap_or_default();
+    let matched = std::str::from_utf8(&path).ok().and_then(paths::resolve);
+    let Some(matched) = matched.filter(|_| is_host_in_scope(gateway, host)) else {
+        return (Phase::Outside, Step::default());
+    };
+    let facts = Facts::new(host.request_headers(), matched.pattern, matched.target, host);
+    match admit(gateway, facts, &matched, end, host) {
+        Ok(answer) => answer,
+        Err(refused) => refused.reply(Standings::default()),
+    }
+}
+
+/// A request that has no body yet: go on to read it, or answer.
+fn admit(
+    gateway: &Gateway,
+    mut facts: Facts,
+    matched: &Matched<'_>,
+    end: bool,
+    host: &impl Host,
+) -> Result<(Phase, Step), Replied> {
+    if facts.headers().value(":method") != Some(matched.method.as_bytes()) {
+        return Err(Replied::new(facts, Denied::MethodNotAllowed { allowed: matched.method }));
+    }
+    let (task, local) = match matched.target {
+        Target::Query { task, .. } => (task, None),
+        Target::Local(local) => (None, Some(local)),
+    };
+    if let Some(reply) = local.and_then(own::without_caller) {
+        return Ok((Phase::Outside, Step::reply(reply)));
+    }
+    match identity::resolve(&gateway.config.identity, facts.headers(), host) {
+        Ok(caller) => facts.caller = Some(caller),
+        Err(why) => return Err(Replied::new(facts, Denied::Unauthenticated(why.0))),
+    }
+    if let Some(reply) = local.and_then(|local| own::for_caller(local, gateway, facts.caller.as_ref()?)) {
+        return Ok((Phase::Outside, Step::reply(reply)));
+    }
+    if let Some(name) = matched.endpoint {
+        facts.endpoint = gateway.config.names.endpoints.get(name).copied();
+        match facts.endpoint(gateway) {
+            Some(_) => facts = permitted(gateway, facts)?,
+            None => return own::unmatched(gateway, facts, name),
+        }
+    }
+    let length = facts.headers().text("content-length").and_then(|length| length.parse::<u64>().ok());
+    let max_bytes = gateway.config.max_request_bytes;
+    if length.is_some_and(|length| length > max_bytes as u64) {
+        return Err(Replied::new(facts, Denied::TooLarge { max_bytes }));
+    }
+    if let Err(InvalidRequest(why)) = facts.read_usage_context() {
+        return Err(Replied::new(facts, Denied::InvalidRequest(why)));
+    }
+    if end {
+        let why = "the request's body is empty: send a JSON object";
+        return Err(Replied::new(facts, Denied::InvalidRequest(why.into())));
+    }
+    Ok((Phase::AwaitBody(Box::new(AwaitBody::new(facts, task))), Step::wait()))
+}
+
+/// The endpoint is known: whether the caller may query it.
+pub fn permitted(gateway: &Gateway, facts: Facts) -> Result<Facts, Replied> {
+    match (facts.endpoint(gateway), &facts.caller) {
+        (Some(endpoint), Some(caller)) if policy::may_query(endpoint, caller) => Ok(facts),
+        (endpoint, caller) => {
+            let denied = Denied::PermissionDenied {
+                caller: caller.as_ref().map(|caller| caller.name().to_owned()).unwrap_or_default(),
+                endpoint: endpoint.map(|endpoint| endpoint.name.clone()).unwrap_or_default(),
+            };
+            Err(Replied::new(facts, denied))
+        }
+    }
+}
+
+fn is_host_in_scope(gateway: &Gateway, host: &impl Host) -> bool {
+    let hosts = &gateway.config.scope.hosts;
+    if hosts.is_empty() {
+        return true;
+    }
+    let authority = host.request_header(":authority").unwrap_or_default();
+    let name = std::str::from_utf8(&authority).unwrap_or_default();
+    // The port is behind the last colon, unless that stands inside an IPv6 address's brackets.
+    let name = name.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(name, |(name, _)| name);
+    hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+}

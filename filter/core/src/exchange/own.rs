@@ -1,0 +1,53 @@
+//! What Weir answers itself, and what it lets pass: the read-only paths, and requests for what the policy does not know.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+
+use super::{Gateway, Phase, close::Replied, facts::Facts};
+use crate::{
+    config::Unmatched,
+    host::{Effect, Step},
+    identity::Caller,
+    paths::{CLUSTER_HEADER, Local},
+    policy,
+    reply::{self, Denied, Reply},
+};
+
+/// Answers that anybody may have.
+pub fn without_caller(local: Local) -> Option<Reply> {
+    (local == Local::Health).then(|| reply::json(&json!({ "status": "OK" })))
+}
+
+/// Answers that depend on who asks: the endpoints that he may query, as OpenAI lists models.
+pub fn for_caller(local: Local, gateway: &Gateway, caller: &Caller) -> Option<Reply> {
+    if local != Local::Models {
+        return None;
+    }
+    let endpoints = gateway.config.endpoints.iter().filter(|endpoint| policy::may_query(endpoint, caller));
+    let data: Vec<_> = endpoints
+        .map(|endpoint| json!({ "id": endpoint.name, "object": "model", "created": 0, "owned_by": "weir" }))
+        .collect();
+    Some(reply::json(&json!({ "object": "list", "data": data })))
+}
+
+/// An endpoint or a model that the policy does not know: refused, or passed on with nothing but the door's own headers
+/// taken off. The router is told not to try it again: the retries of Weir's route are for plans.
+pub fn unmatched(gateway: &Gateway, facts: Facts, name: &str) -> Result<(Phase, Step), Replied> {
+    let Unmatched::Pass { cluster } = &gateway.config.unmatched else {
+        return Err(Replied::new(facts, Denied::UnknownEndpoint { name: name.to_owned() }));
+    };
+    let spoofable = |name: &&str| {
+        name.starts_with("x-weir-")
+            || name.starts_with("x-envoy-retry-")
+            || name.starts_with("x-envoy-upstream-")
+            || matches!(*name, "x-envoy-max-retries" | "x-envoy-retriable-header-names" | "x-envoy-retriable-status-codes")
+            || name.starts_with("x-envoy-hedge-")
+    };
+    let removed = facts.headers().iter().map(|(name, _)| name).filter(spoofable);
+    let mut effects: Vec<Effect> =
+        removed.map(|name| Effect::RemoveRequestHeader(Cow::Owned(name.to_owned()))).collect();
+    effects.push(Effect::SetRequestHeader(CLUSTER_HEADER.into(), reply::text(cluster.clone())));
+    effects.push(Effect::SetRequestHeader("x-envoy-max-retries".into(), reply::text("0")));
+    Ok((Phase::Outside, Step::next(effects)))
+}
