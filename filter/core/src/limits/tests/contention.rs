@@ -46,12 +46,14 @@ fn out_of_tries_is_contended_and_charges_nothing() {
 
 #[test]
 fn a_settlement_out_of_tries_says_so_and_charges_the_other_key() {
-    let (limits, data) = configured(policy());
-    let charge = admitted(limits.admit(&data, T0, &user("a", &[])));
-    data.lose(MAX_TRIES, "weir.u");
-    assert_eq!(limits.settle(&data, T0, &charge, Tokens { input: 60, output: 40 }), Err(Contended));
-    let refusal = refused(limits.admit(&data, T0, &user("b", &[])));
-    assert_eq!((refusal.limit, refusal.unit, refusal.used), (0, Unit::Tokens, 100));
+    for (prefix, who, limit) in [("weir.u", "b", 0), ("weir.e", "a", 1)] {
+        let (limits, data) = configured(policy());
+        let charge = admitted(limits.admit(&data, T0, &user("a", &[])));
+        data.lose(MAX_TRIES, prefix);
+        assert_eq!(limits.settle(&data, T0, &charge, Tokens { input: 60, output: 40 }), Err(Contended), "{prefix}");
+        let refusal = refused(limits.admit(&data, T0, &user(who, &[])));
+        assert_eq!((refusal.limit, refusal.unit, refusal.used), (limit, Unit::Tokens, 100), "{prefix}");
+    }
 }
 
 #[test]

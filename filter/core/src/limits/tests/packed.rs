@@ -77,6 +77,13 @@ fn when_full_the_expired_go_first_then_the_one_idle_longest() {
 }
 
 #[test]
+fn an_expired_one_goes_before_one_that_counts_and_is_idle_longer() {
+    let mut packed = charged(&[(1, Period::Hour, T0), (2, Period::Second, T0 + 50_000)]);
+    packed.charge(9, Period::Minute, T0 + 60_000, 1, 2);
+    assert_eq!([1, 2, 9].map(|tag| packed.window(tag).current), [1, 0, 1]);
+}
+
+#[test]
 fn any_bytes_are_read_and_what_is_malformed_is_empty() {
     let good = charged(&[(7, Period::Hour, T0), (8, Period::Hour, T0)]).write(T0);
     for cut in 0..good.len() {

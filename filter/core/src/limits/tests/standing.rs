@@ -80,7 +80,7 @@ fn the_refusal_is_the_longest_wait() {
 #[test]
 fn a_limit_of_zero_blocks_for_its_period() {
     let (limits, data) = configured(vec![
-        per(Period::Hour, LimitKey::Endpoint, &[(Unit::Calls, 1)]),
+        per(Period::Hour, LimitKey::Endpoint, &[(Unit::Calls, 1), (Unit::Tokens, 10)]),
         limit(LimitKey::EachUser, &[(Unit::OutputTokens, 0)]),
     ]);
     let refusal = refused(limits.admit(&data, T0, &user("alice", &[])));
@@ -91,4 +91,15 @@ fn a_limit_of_zero_blocks_for_its_period() {
     assert_eq!(charge.requests.map(|r| r.remaining), Some(0), "the refusal charged nothing, this call did");
     let refusal = refused(limits.admit(&data, T0, &user("alice", &[])));
     assert_eq!(refusal.limit, 1, "what never ends is longer than an hour");
+}
+
+#[test]
+fn of_equal_waits_the_first_in_the_policy_refuses() {
+    let (limits, data) = configured(vec![
+        limit(LimitKey::Endpoint, &[(Unit::Calls, 9)]),
+        limit(LimitKey::EachUser, &[(Unit::Calls, 2)]),
+        limit(group("g"), &[(Unit::Calls, 2)]),
+    ]);
+    assert_eq!(count(&limits, &data, T0, &user("alice", &["g"]), 3), 2);
+    assert_eq!(refused(limits.admit(&data, T0, &user("alice", &["g"]))).limit, 1);
 }
