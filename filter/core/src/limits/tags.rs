@@ -1,0 +1,65 @@
+//! The hashes that find a counter: what a counter is of goes in, 64 bits come out, the same in every worker, after every
+//! reload and in every build. Must never depend on a limit's number, position or name: a count outlives those.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+use super::{LimitKey, Period, Unit};
+use crate::config::Principal;
+
+/// The subject of user counters: one hash of the caller's name, made once per admission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject(u64);
+
+impl Subject {
+    /// `None` for a service principal: no user limit is about him.
+    pub fn of(principal: &Principal) -> Option<Self> {
+        match principal {
+            Principal::User(name) => Some(Self(hash(&[b"subject.user", name.as_bytes()]))),
+            Principal::Anonymous => Some(Self(hash(&[b"subject.anonymous"]))),
+            Principal::ServicePrincipal(_) => None,
+        }
+    }
+
+    /// A number that decides which slot holds this subject's counters.
+    pub fn spread(self) -> u64 {
+        self.0
+    }
+
+    /// A counter's own tag, from what [`of_counter`] gave for a limit of users. One-to-one in the subject, so that two
+    /// users meet in a counter only where their hashes are equal.
+    pub fn tag(self, partial: u64) -> u64 {
+        partial ^ self.0
+    }
+}
+
+/// The tag of a counter; for limits of users the part of it that all users share. `key: user` with and without a
+/// principal give the same, so that a user who gets a limit of his own keeps his count.
+pub fn of_counter(endpoint: &str, key: &LimitKey, unit: Unit, period: Period) -> u64 {
+    let (kind, principal): (&[u8], &str) = match key {
+        LimitKey::Endpoint => (b"endpoint", ""),
+        LimitKey::EachUser | LimitKey::User(_) => (b"user", ""),
+        LimitKey::ServicePrincipal(name) => (b"service_principal", name),
+        LimitKey::UserGroup(name) => (b"user_group", name),
+    };
+    let unit: &[u8] = match unit {
+        Unit::Calls => b"calls",
+        Unit::Tokens => b"tokens",
+        Unit::InputTokens => b"input_tokens",
+        Unit::OutputTokens => b"output_tokens",
+    };
+    hash(&[b"counter", endpoint.as_bytes(), kind, principal.as_bytes(), unit, &period.millis().to_le_bytes()])
+}
+
+/// SipHash-1-3 with fixed keys: workers and reloads must agree, so the keys are no secret. Names chosen to collide cost
+/// 2^64 tries against a given victim. Each part is preceded by its length, so that no two lists of parts run together.
+/// Bytes only: `Hash` for `str` and `usize` differ between targets and may differ between Rust's versions.
+fn hash(parts: &[&[u8]]) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(0x7765_6972_2e6c_696d, 0x6974_732e_7461_6773);
+    for part in parts {
+        hasher.write(&(part.len() as u64).to_le_bytes());
+        hasher.write(part);
+    }
+    hasher.finish()
+}
