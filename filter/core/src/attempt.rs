@@ -55,7 +55,9 @@ impl Attempt {
             (Phase::AwaitBody { handover, number, started_at, size }, Input::RequestTrailers) => {
                 (Phase::AwaitAnswer { started_at }, self.send(&handover, number, size, host))
             }
-            (Phase::AwaitAnswer { started_at }, Input::ResponseHeaders { .. }) => (Phase::Over, answered(started_at, host)),
+            (Phase::AwaitAnswer { started_at }, Input::ResponseHeaders { .. }) => {
+                (Phase::Over, answered(started_at, host))
+            }
             (Phase::AwaitAnswer { started_at } | Phase::AwaitBody { started_at, .. }, Input::Done) => {
                 (Phase::Over, self.unanswered(started_at, host))
             }
@@ -130,7 +132,9 @@ fn attempt_number(host: &impl Host) -> usize {
 fn answered(started_at: u64, host: &impl Host) -> Step {
     let status = host.response_header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
     match status {
-        Some(status) if provider::is_failure(status) => noted(Note { status, failure: Failure::Status, latency_ms: 0 }, started_at, host),
+        Some(status) if provider::is_failure(status) => {
+            noted(Note { status, failure: Failure::Status, latency_ms: 0 }, started_at, host)
+        }
         _ => Step::default(),
     }
 }

@@ -9,7 +9,9 @@
 //! Each stage is a function from types to types. Time, randomness, headers, bodies and shared data come in through
 //! [`host::Host`]; nothing here calls an operating system or a proxy.
 
+pub mod attempt;
 pub mod config;
+pub mod exchange;
 pub mod export;
 pub mod headers;
 pub mod host;
@@ -19,12 +21,10 @@ pub mod metrics;
 pub mod paths;
 pub mod plan;
 pub mod policy;
+pub mod provider;
+pub mod record;
 pub mod reply;
 pub mod request;
 pub mod response;
 pub mod time;
 pub mod usage;
-pub mod provider;
-pub mod record;
-pub mod attempt;
-pub mod exchange;

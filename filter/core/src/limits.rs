@@ -13,6 +13,7 @@ mod slots;
 mod standing;
 mod tags;
 mod window;
+mod words;
 
 #[cfg(test)]
 mod tests;

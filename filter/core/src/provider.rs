@@ -12,8 +12,18 @@ use crate::{
 
 /// Request headers that a provider's API defines, and the trace: all others stay here. The pseudo headers are set per
 /// attempt, `content-length` with the body.
-const FORWARDED: &[&str] =
-    &[":method", ":scheme", ":path", ":authority", "accept", "content-length", "content-type", "openai-beta", "traceparent", "tracestate"];
+const FORWARDED: &[&str] = &[
+    ":method",
+    ":scheme",
+    ":path",
+    ":authority",
+    "accept",
+    "content-length",
+    "content-type",
+    "openai-beta",
+    "traceparent",
+    "tracestate",
+];
 
 /// Headers that an attempt sets: gone from the request before anybody but the provider can see them.
 pub const CREDENTIALS: &[&str] = &["authorization", "openai-organization"];

@@ -73,7 +73,8 @@ impl Denied {
     }
 
     fn codes(&self) -> Codes {
-        let codes = |status, error_code, openai_type, openai_code| Codes { status, error_code, openai_type, openai_code };
+        let codes =
+            |status, error_code, openai_type, openai_code| Codes { status, error_code, openai_type, openai_code };
         let invalid = "invalid_request_error";
         match self {
             Self::InvalidRequest(_) => codes(400, "BAD_REQUEST", invalid, "invalid_request_error"),
@@ -134,15 +135,17 @@ impl Standings {
     pub fn headers(&self) -> impl Iterator<Item = (Cow<'static, str>, Value)> {
         let requests = ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
         let tokens = ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
-        [(&self.requests, requests), (&self.tokens, tokens)].into_iter().flat_map(|(standing, [limit, remaining, reset])| {
-            standing.iter().flat_map(move |standing| {
-                [
-                    (Cow::Borrowed(limit), text(standing.limit.to_string())),
-                    (Cow::Borrowed(remaining), text(standing.remaining.to_string())),
-                    (Cow::Borrowed(reset), text(standing.reset())),
-                ]
-            })
-        })
+        [(&self.requests, requests), (&self.tokens, tokens)].into_iter().flat_map(
+            |(standing, [limit, remaining, reset])| {
+                standing.iter().flat_map(move |standing| {
+                    [
+                        (Cow::Borrowed(limit), text(standing.limit.to_string())),
+                        (Cow::Borrowed(remaining), text(standing.remaining.to_string())),
+                        (Cow::Borrowed(reset), text(standing.reset())),
+                    ]
+                })
+            },
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Gateway, Phase,
     answer::AwaitAnswer,
-    close::Replied,
+    close::{Refused, Replied},
     facts::Facts,
     headers::permitted,
     own,
@@ -12,10 +12,10 @@ use crate::{
     attempt::{self, Handover},
     config::{Endpoint, Plan, Task},
     host::{Effect, Host, Step},
-    limits::{Admission, Charge, Refusal},
+    limits::{Admission, Charge, Unit},
     metrics::Metric,
     paths::CLUSTER_HEADER,
-    plan, provider,
+    plan, policy, provider,
     reply::{Denied, Standings, text},
     request::{self, ApiRequest, InvalidRequest, Prompt},
 };
@@ -39,7 +39,7 @@ impl AwaitBody {
         self.size = size;
         let max_bytes = gateway.config.max_request_bytes;
         if size > max_bytes {
-            return Replied::new(self.facts, Denied::TooLarge { max_bytes }).reply(Standings::default());
+            return Replied::new(self.facts, Denied::TooLarge { max_bytes }).reply();
         }
         if !end {
             return (Phase::AwaitBody(self), Step::wait());
@@ -60,57 +60,41 @@ impl AwaitBody {
 
     /// The client went away before its request was whole.
     pub fn abandoned(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
-        Box::new(Replied::abandoned(self.facts)).close(gateway, host)
+        Replied::abandoned(self.facts).close(gateway, host)
     }
 
     fn whole(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         let body = host.request_body(self.size);
-        match self.send(gateway, &body, host) {
-            Ok(answer) => answer,
-            Err((refused, standings)) => {
-                let limited = matches!(refused.denied(), Some(Denied::Limited { .. }));
-                let contended = matches!(refused.denied(), Some(Denied::Unavailable(_)));
-                let (phase, mut step) = refused.reply(standings);
-                if limited {
-                    step.effects.insert(0, Effect::Count(Metric::LimitsRefused, 1));
-                } else if contended {
-                    step.effects.insert(0, Effect::Count(Metric::LimitsContended, 1));
-                }
-                (phase, step)
-            }
-        }
+        self.send(gateway, &body, host).unwrap_or_else(Replied::reply)
     }
 
-    fn send(self, gateway: &Gateway, body: &[u8], host: &impl Host) -> Result<(Phase, Step), (Replied, Standings)> {
-        let refuse = |facts, denied| (Replied::new(facts, denied), Standings::default());
+    fn send(self, gateway: &Gateway, body: &[u8], host: &impl Host) -> Result<(Phase, Step), Box<Replied>> {
         let Self { mut facts, task, .. } = self;
         let mut request = match request::parse(body) {
             Ok(request) => request,
-            Err(InvalidRequest(why)) => return Err(refuse(facts, Denied::InvalidRequest(why))),
+            Err(InvalidRequest(why)) => return Err(Replied::new(facts, Denied::InvalidRequest(why))),
         };
         take_facts(&mut facts, &mut request);
         if facts.endpoint.is_none() {
             let Some(model) = &request.model else {
                 let why = "the request names no model: set `model` to an endpoint of this gateway";
-                return Err(refuse(facts, Denied::InvalidRequest(why.into())));
+                return Err(Replied::new(facts, Denied::InvalidRequest(why.into())));
             };
-            facts.endpoint = gateway.config.names.model(&model.value);
+            facts.endpoint = policy::endpoint_for_model(&gateway.config.names, &model.value);
             if facts.endpoint.is_none() {
-                return own::unmatched(gateway, facts, &model.value).map_err(|refused| (refused, Standings::default()));
+                return own::unmatched(gateway, facts, &model.value);
             }
-            facts = permitted(gateway, facts).map_err(|refused| (refused, Standings::default()))?;
+            facts = permitted(gateway, facts)?;
         }
         let fault = || Denied::Unavailable("the gateway lost its own configuration");
-        let Some(endpoint) = facts.endpoint(gateway) else { return Err(refuse(facts, fault())) };
+        let Some(endpoint) = facts.endpoint(gateway) else { return Err(Replied::new(facts, fault())) };
         if let Err(InvalidRequest(why)) = fits(endpoint, task, &request) {
-            return Err(refuse(facts, Denied::InvalidRequest(why)));
+            return Err(Replied::new(facts, Denied::InvalidRequest(why)));
         }
-        let Some(plan) = plan::draw(endpoint, host.random()) else { return Err(refuse(facts, fault())) };
+        let Some(plan) = plan::draw(endpoint, host.random()) else { return Err(Replied::new(facts, fault())) };
         let charge = match limited(endpoint, &facts, host) {
             Ok(charge) => charge,
-            Err((denied, limit, standings)) => {
-                return Err((Replied::new(facts, denied).of_plan(plan).by_limit(limit), standings));
-            }
+            Err(refused) => return Err(Replied::at_gate(facts, plan, *refused)),
         };
         let effects = first_attempt(gateway, &facts, endpoint, plan, body, &request);
         let drop_usage = request.is_stream() && !request.asks_for_usage();
@@ -147,27 +131,29 @@ fn fits(endpoint: &Endpoint, task: Option<Task>, request: &ApiRequest) -> Result
     Ok(())
 }
 
-fn limited(endpoint: &Endpoint, facts: &Facts, host: &impl Host) -> Result<Charge, (Denied, Option<String>, Standings)> {
+fn limited(endpoint: &Endpoint, facts: &Facts, host: &impl Host) -> Result<Charge, Box<Refused>> {
     let Some(caller) = &facts.caller else { return Ok(Charge::default()) };
     if endpoint.limits.is_empty() {
         return Ok(Charge::default());
     }
     match endpoint.limits.admit(host, host.now() / 1_000_000, caller) {
         Admission::Admitted(charge) => Ok(charge),
-        Admission::Refused(refusal) => {
-            let message = endpoint.limits.message(&endpoint.name, &refusal);
-            let denied = Denied::Limited {
-                about_tokens: refusal.unit != crate::limits::Unit::Calls,
+        Admission::Refused(refusal) => Err(Box::new(Refused {
+            denied: Denied::Limited {
+                message: endpoint.limits.message(&endpoint.name, &refusal),
+                about_tokens: refusal.unit != Unit::Calls,
                 retry_after_seconds: refusal.retry_after_seconds(),
-                message,
-            };
-            let Refusal { limit, requests, tokens, .. } = refusal;
-            Err((denied, endpoint.limits.label(limit), Standings { requests, tokens }))
-        }
-        Admission::Contended => {
-            let why = "the gateway's counters are under contention: send the request again";
-            Err((Denied::Unavailable(why), None, Standings::default()))
-        }
+            },
+            limit: endpoint.limits.label(refusal.limit),
+            standings: Standings { requests: refusal.requests, tokens: refusal.tokens },
+            counted: Metric::LimitsRefused,
+        })),
+        Admission::Contended => Err(Box::new(Refused {
+            denied: Denied::Unavailable("the gateway's counters are under contention: send the request again"),
+            limit: None,
+            standings: Standings::default(),
+            counted: Metric::LimitsContended,
+        })),
     }
 }
 

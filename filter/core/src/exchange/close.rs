@@ -23,6 +23,15 @@ pub const USAGE: &str = "weir.usage";
 /// What the record says where the client went away before it had an answer: nginx' code for it, since none was sent.
 const CLIENT_GONE: u16 = 499;
 
+/// Why the limits let a request not in.
+#[derive(Debug)]
+pub struct Refused {
+    pub denied: Denied,
+    pub limit: Option<String>,
+    pub standings: Standings,
+    pub counted: Metric,
+}
+
 /// A request that no model answers.
 #[derive(Debug)]
 pub struct Replied {
@@ -32,39 +41,41 @@ pub struct Replied {
     status: u16,
     /// The first of the plan that was drawn.
     entity: Option<usize>,
+    /// The limit that refused it.
     limit: Option<String>,
+    standings: Standings,
+    /// What happened to it in numbers.
+    counted: Option<Metric>,
 }
 
 impl Replied {
-    pub fn new(facts: Facts, denied: Denied) -> Self {
-        Self { status: denied.status(), denied: Some(denied), facts, entity: None, limit: None }
+    pub fn new(facts: Facts, denied: Denied) -> Box<Self> {
+        Box::new(Self { status: denied.status(), denied: Some(denied), ..Self::by_envoy(facts, 0) })
     }
 
     pub fn by_envoy(facts: Facts, status: u16) -> Self {
-        Self { facts, denied: None, status, entity: None, limit: None }
+        Self { facts, denied: None, status, entity: None, limit: None, standings: Standings::default(), counted: None }
     }
 
-    pub fn abandoned(facts: Facts) -> Self {
-        Self::by_envoy(facts, CLIENT_GONE)
+    pub fn abandoned(facts: Facts) -> Box<Self> {
+        Box::new(Self::by_envoy(facts, CLIENT_GONE))
     }
 
-    pub fn of_plan(self, plan: &Plan) -> Self {
-        Self { entity: plan.entities.first().copied(), ..self }
-    }
-
-    pub fn by_limit(self, limit: Option<String>) -> Self {
-        Self { limit, ..self }
-    }
-
-    pub fn denied(&self) -> Option<&Denied> {
-        self.denied.as_ref()
+    /// Refused at the gate, with a plan drawn.
+    pub fn at_gate(facts: Facts, plan: &Plan, refused: Refused) -> Box<Self> {
+        let Refused { denied, limit, standings, counted } = refused;
+        let entity = plan.entities.first().copied();
+        Box::new(Self { entity, limit, standings, counted: Some(counted), ..*Self::new(facts, denied) })
     }
 
     /// Answers, and waits for the end.
-    pub fn reply(self, standings: Standings) -> (Phase, Step) {
-        let reply = self.denied.as_ref().map(|denied| denied.reply(self.facts.shape, &self.facts.id, &standings));
-        let step = reply.map(Step::reply).unwrap_or_default();
-        (Phase::Replied(Box::new(self)), step)
+    pub fn reply(self: Box<Self>) -> (Phase, Step) {
+        let reply = self.denied.as_ref().map(|denied| denied.reply(self.facts.shape, &self.facts.id, &self.standings));
+        let mut step = reply.map(Step::reply).unwrap_or_default();
+        if let Some(metric) = self.counted {
+            step.effects.insert(0, Effect::Count(metric, 1));
+        }
+        (Phase::Replied(self), step)
     }
 
     pub fn close(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
@@ -105,7 +116,9 @@ impl ReadAnswer {
                 let usage = Usage::of(&read, self.facts.prompt_characters.unwrap_or(0));
                 (read, usage)
             }
-            Body::Passed | Body::Replaced(_) | Body::Reshaped(_) => (Read { complete: true, ..Read::default() }, Usage::default()),
+            Body::Passed | Body::Replaced(_) | Body::Reshaped(_) => {
+                (Read { complete: true, ..Read::default() }, Usage::default())
+            }
         };
         let endpoint = self.facts.endpoint(gateway);
         let entities = endpoint.map(|endpoint| endpoint.entities.as_slice()).unwrap_or_default();

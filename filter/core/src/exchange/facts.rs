@@ -87,8 +87,9 @@ impl Facts {
                 "the {USAGE_CONTEXT_HEADER} header is longer than the {MAX_USAGE_CONTEXT_BYTES} bytes that are allowed"
             )));
         }
-        self.usage_context = serde_json::from_slice(value)
-            .map_err(|_| InvalidRequest(format!("the {USAGE_CONTEXT_HEADER} header must be a JSON object of strings")))?;
+        self.usage_context = serde_json::from_slice(value).map_err(|_| {
+            InvalidRequest(format!("the {USAGE_CONTEXT_HEADER} header must be a JSON object of strings"))
+        })?;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use crate::{
     identity,
     paths::{self, Matched, Target},
     policy,
-    reply::{Denied, Standings},
+    reply::Denied,
     request::InvalidRequest,
 };
 
@@ -20,7 +20,7 @@ pub fn begin(gateway: &Gateway, end: bool, host: &impl Host) -> (Phase, Step) {
     let facts = Facts::new(host.request_headers(), matched.pattern, matched.target, host);
     match admit(gateway, facts, &matched, end, host) {
         Ok(answer) => answer,
-        Err(refused) => refused.reply(Standings::default()),
+        Err(refused) => refused.reply(),
     }
 }
 
@@ -31,7 +31,7 @@ fn admit(
     matched: &Matched<'_>,
     end: bool,
     host: &impl Host,
-) -> Result<(Phase, Step), Replied> {
+) -> Result<(Phase, Step), Box<Replied>> {
     if facts.headers().value(":method") != Some(matched.method.as_bytes()) {
         return Err(Replied::new(facts, Denied::MethodNotAllowed { allowed: matched.method }));
     }
@@ -72,7 +72,7 @@ fn admit(
 }
 
 /// The endpoint is known: whether the caller may query it.
-pub fn permitted(gateway: &Gateway, facts: Facts) -> Result<Facts, Replied> {
+pub fn permitted(gateway: &Gateway, facts: Facts) -> Result<Facts, Box<Replied>> {
     match (facts.endpoint(gateway), &facts.caller) {
         (Some(endpoint), Some(caller)) if policy::may_query(endpoint, caller) => Ok(facts),
         (endpoint, caller) => {

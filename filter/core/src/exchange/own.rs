@@ -33,7 +33,7 @@ pub fn for_caller(local: Local, gateway: &Gateway, caller: &Caller) -> Option<Re
 
 /// An endpoint or a model that the policy does not know: refused, or passed on with nothing but the door's own headers
 /// taken off. The router is told not to try it again: the retries of Weir's route are for plans.
-pub fn unmatched(gateway: &Gateway, facts: Facts, name: &str) -> Result<(Phase, Step), Replied> {
+pub fn unmatched(gateway: &Gateway, facts: Facts, name: &str) -> Result<(Phase, Step), Box<Replied>> {
     let Unmatched::Pass { cluster } = &gateway.config.unmatched else {
         return Err(Replied::new(facts, Denied::UnknownEndpoint { name: name.to_owned() }));
     };
@@ -41,7 +41,10 @@ pub fn unmatched(gateway: &Gateway, facts: Facts, name: &str) -> Result<(Phase, 
         name.starts_with("x-weir-")
             || name.starts_with("x-envoy-retry-")
             || name.starts_with("x-envoy-upstream-")
-            || matches!(*name, "x-envoy-max-retries" | "x-envoy-retriable-header-names" | "x-envoy-retriable-status-codes")
+            || matches!(
+                *name,
+                "x-envoy-max-retries" | "x-envoy-retriable-header-names" | "x-envoy-retriable-status-codes"
+            )
             || name.starts_with("x-envoy-hedge-")
     };
     let removed = facts.headers().iter().map(|(name, _)| name).filter(spoofable);

@@ -68,7 +68,7 @@ fn the_least_worthy_rows_go_first() {
     for kind in kinds {
         outbox.push(row(kind, "123456789"), 0);
     }
-    let mut left = |outbox: &mut Outbox| {
+    let left = |outbox: &mut Outbox| {
         outbox.push(row(RowKind::Usage, "123456789"), 0);
         outbox.queues.iter().map(VecDeque::len).collect::<Vec<_>>()
     };
