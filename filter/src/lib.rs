@@ -1,1 +1,14 @@
-//! The proxy-wasm shell.
+//! The proxy-wasm shell around `weir-core`: callbacks in, effects out. It decides nothing.
+
+mod apply;
+mod attempt;
+mod gateway;
+mod host;
+mod root;
+
+use proxy_wasm::types::LogLevel;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
+}}

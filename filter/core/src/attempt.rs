@@ -9,7 +9,8 @@ mod notes;
 pub use notes::{Failure, Handover, Note, read_notes};
 
 use crate::{
-    config::{Config, Endpoint, ServedEntity},
+    config::{Endpoint, ServedEntity},
+    exchange::Gateway,
     host::{Effect, Host, Input, Step, Verdict},
     provider,
     reply::text,
@@ -23,7 +24,7 @@ pub const ATTEMPTS: &str = "weir.attempts";
 /// See the module.
 #[derive(Debug)]
 pub struct Attempt {
-    config: Rc<Config>,
+    gateway: Rc<Gateway>,
     phase: Phase,
 }
 
@@ -38,8 +39,8 @@ enum Phase {
 impl Attempt {
     /// The gateway role may have planned with a configuration that is not this one, while a reload is under way: then
     /// the attempt fails, and the caller hears that no model could be reached.
-    pub fn new(config: Rc<Config>) -> Self {
-        Self { config, phase: Phase::AwaitHeaders }
+    pub fn new(gateway: Rc<Gateway>) -> Self {
+        Self { gateway, phase: Phase::AwaitHeaders }
     }
 
     pub fn handle(&mut self, input: Input, host: &impl Host) -> Step {
@@ -112,10 +113,11 @@ impl Attempt {
     }
 
     fn entity(&self, handover: &Handover, number: usize) -> Option<(&Endpoint, &ServedEntity)> {
-        if handover.config != self.config.hash {
+        let config = &self.gateway.config;
+        if handover.config != config.hash {
             return None;
         }
-        let endpoint = self.config.endpoints.get(handover.endpoint)?;
+        let endpoint = config.endpoints.get(handover.endpoint)?;
         let index = *handover.entities.get(number.checked_sub(1)?)?;
         Some((endpoint, endpoint.entities.get(index)?))
     }

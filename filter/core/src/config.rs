@@ -79,8 +79,7 @@ impl Config {
             }],
             warnings: Vec::new(),
         })?;
-        let hash = Sha256::digest(json);
-        let hash = entity_id::hex(hash.first_chunk::<8>().map_or(&[], |first| first));
+        let hash = Self::hash_of(json);
         let findings = reader::Findings {
             problems: RefCell::default(),
             warnings: RefCell::default(),
@@ -95,6 +94,14 @@ impl Config {
             }
             _ => Err(InvalidConfig { problems, warnings }),
         }
+    }
+}
+
+impl Config {
+    /// [`Config::hash`] of a document.
+    pub fn hash_of(json: &[u8]) -> String {
+        let hash = Sha256::digest(json);
+        entity_id::hex(hash.first_chunk::<8>().map_or(&[], |first| first))
     }
 }
 

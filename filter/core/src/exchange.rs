@@ -22,6 +22,8 @@ mod facts;
 mod headers;
 mod own;
 
+pub use facts::uuid;
+
 use std::rc::Rc;
 
 use crate::{

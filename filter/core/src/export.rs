@@ -1,11 +1,13 @@
 //! The outbox: rows wait here until a collector has answered 2xx. Bounded in bytes; what is worth least goes first, and
 //! every row that goes is counted. It sends nothing itself: the root context asks it on every tick what to send.
 
+mod exporter;
 mod lease;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use lease::{Lease, confirm, create_key, elect};
+pub use exporter::{Exporter, Post};
+pub use lease::create_key;
 
 /// One NDJSON line, without the line's end, and what it is: that decides what goes first when the outbox is full.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +136,11 @@ impl Outbox {
     /// Refusals without a row since the last call, by status.
     pub fn take_uncounted(&mut self) -> BTreeMap<u16, u64> {
         std::mem::take(&mut self.strangers.uncounted)
+    }
+
+    /// Whether rows of a kind wait in the queues.
+    pub fn holds(&self, kind: RowKind) -> bool {
+        self.queues.get(kind as usize).is_some_and(|queue| !queue.is_empty())
     }
 
     /// The body of the next POST, if one is due: never while another one is on its way. `closing`: whatever is there.

@@ -31,6 +31,11 @@ impl Headers {
         Self { bytes }
     }
 
+    /// The buffer, as the host takes it.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Every header, in order. Stops early at the first malformed one.
     pub fn iter(&self) -> Iter<'_> {
         let count = self.bytes.first_chunk::<4>().map_or(0, |n| u32::from_le_bytes(*n)) as usize;

@@ -1,0 +1,148 @@
+//! What a worker's root context does with the outbox: on every tick it says what to POST, and hears what came of it. It
+//! also sends the served entities of its configuration, if it is the worker that is elected to.
+
+use std::rc::Rc;
+
+use super::{
+    Bounds, Outbox, Row, RowKind, Tally,
+    lease::{self, Lease},
+};
+use crate::{
+    config::Logging,
+    exchange::{Gateway, uuid},
+    host::Host,
+    record,
+};
+
+/// How long an answer may take; then the batch is sent again.
+const TIMEOUT_MS: u64 = 5_000;
+/// How long a configuration that goes waits for its outbox to be empty (DESIGN.md section 6).
+const CLOSING_MS: u64 = 5_000;
+/// How often rows are looked after.
+const MAX_TICK_MS: u64 = 100;
+
+/// A POST that the root context shall make.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Post {
+    pub cluster: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+    pub timeout_ms: u64,
+}
+
+/// One worker's way to the collector, for one configuration with `logging`.
+#[derive(Debug)]
+pub struct Exporter {
+    gateway: Rc<Gateway>,
+    outbox: Outbox,
+    entities: Entities,
+    /// When the configuration began to go, in nanoseconds.
+    closing_since: Option<u64>,
+}
+
+/// How far the served entities' rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entities {
+    Unclaimed,
+    /// In this worker's outbox.
+    Claimed,
+    Settled,
+}
+
+impl Exporter {
+    /// `None` where the policy has no collector.
+    pub fn new(gateway: Rc<Gateway>) -> Option<Self> {
+        let logging = gateway.config.logging.as_ref()?;
+        let outbox = Outbox::new(Bounds {
+            flush_interval_ms: logging.flush_interval_ms,
+            max_batch_bytes: logging.max_batch_bytes,
+            max_buffered_bytes: logging.max_buffered_bytes,
+        });
+        Some(Self { gateway, outbox, entities: Entities::Unclaimed, closing_since: None })
+    }
+
+    /// How often [`Exporter::tick`] wants to be called, in milliseconds.
+    pub fn tick_ms(&self) -> u64 {
+        self.logging().map_or(MAX_TICK_MS, |logging| logging.flush_interval_ms.clamp(10, MAX_TICK_MS))
+    }
+
+    pub fn push(&mut self, row: Row, host: &impl Host) {
+        self.outbox.push(row, host.now());
+    }
+
+    /// What to POST now, if anything.
+    pub fn tick(&mut self, host: &impl Host) -> Option<Post> {
+        let now = host.now();
+        self.claim_entities(now, host);
+        let counts = self.outbox.take_uncounted();
+        if !counts.is_empty() {
+            let id = uuid(host.random(), host.random());
+            let row = record::counts_row(&self.gateway.config, &self.gateway.node, &id, now, &counts);
+            self.outbox.push(row, now);
+        }
+        let body = self.outbox.next_batch(now, self.closing_since.is_some())?.to_vec();
+        let logging = self.gateway.config.logging.as_ref()?;
+        Some(post(logging, body))
+    }
+
+    /// What came of the last [`Post`]: the answer's status, or `None` without an answer.
+    pub fn answered(&mut self, status: Option<u16>, host: &impl Host) {
+        let accepted = status.is_some_and(|status| (200..300).contains(&status));
+        self.outbox.answered(accepted, host.now(), host.random());
+        if accepted && self.entities == Entities::Claimed && !self.outbox.holds(RowKind::Entities) {
+            lease::confirm(host, &self.gateway.config.hash, host.now() / 1_000_000);
+            self.entities = Entities::Settled;
+        }
+    }
+
+    /// The configuration goes: whether the outbox is empty already. If not, ticks go on until [`Exporter::is_over`].
+    pub fn close(&mut self, host: &impl Host) -> bool {
+        self.closing_since = Some(host.now());
+        self.outbox.is_empty()
+    }
+
+    /// Whether a configuration that goes may be gone.
+    pub fn is_over(&self, host: &impl Host) -> bool {
+        let waited = |since: u64| host.now().saturating_sub(since) / 1_000_000 >= CLOSING_MS;
+        self.closing_since.is_some_and(|since| self.outbox.is_empty() || waited(since))
+    }
+
+    /// Changes since the last call.
+    pub fn take_tally(&mut self) -> Tally {
+        self.outbox.take_tally()
+    }
+
+    fn logging(&self) -> Option<&Logging> {
+        self.gateway.config.logging.as_ref()
+    }
+
+    fn claim_entities(&mut self, now: u64, host: &impl Host) {
+        if self.entities != Entities::Unclaimed || self.closing_since.is_some() {
+            return;
+        }
+        match lease::elect(host, &self.gateway.config.hash, now / 1_000_000) {
+            Lease::Pending => {}
+            Lease::Settled => self.entities = Entities::Settled,
+            Lease::Won => {
+                for row in record::entity_rows(&self.gateway.config) {
+                    self.outbox.push(row, now);
+                }
+                self.entities = Entities::Claimed;
+            }
+        }
+    }
+}
+
+fn post(logging: &Logging, body: Vec<u8>) -> Post {
+    let mut headers = vec![
+        (":method", "POST".to_owned()),
+        (":scheme", if logging.upstream.tls { "https" } else { "http" }.to_owned()),
+        (":authority", logging.authority.clone()),
+        (":path", logging.path.clone()),
+        ("content-type", "application/x-ndjson".to_owned()),
+    ];
+    if let Some(authorization) = &logging.authorization {
+        headers.push(("authorization", authorization.expose().to_owned()));
+    }
+    Post { cluster: logging.cluster.name().to_owned(), headers, body, timeout_ms: TIMEOUT_MS }
+}
