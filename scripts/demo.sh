@@ -42,7 +42,7 @@ free() {
 envoy_ready() {
   local answer
   exec 3<>"/dev/tcp/127.0.0.1/$admin_port" || return 1
-  printf 'GET /ready HTTP/1.0\r\n\r\n' >&3
+  printf 'GET /ready HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n' >&3
   read -r answer <&3
   exec 3>&-
   [[ $answer == *" 200 "* ]]
