@@ -31,7 +31,8 @@ impl Bootstrap {
     /// A route ahead of all others, on every host: what else an operator's Envoy serves.
     pub fn add_route(&mut self, prefix: &str, cluster: &str) {
         let route = json!({"match": {"prefix": prefix}, "route": {"cluster": cluster, "timeout": "0s"}});
-        let hosts = self.http_manager()["route_config"]["virtual_hosts"].as_array_mut().expect("virtual hosts in place");
+        let hosts =
+            self.http_manager()["route_config"]["virtual_hosts"].as_array_mut().expect("virtual hosts in place");
         for host in hosts {
             host["routes"].as_array_mut().expect("routes").insert(0, route.clone());
         }

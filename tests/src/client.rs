@@ -114,6 +114,12 @@ impl Streamed {
         String::from_utf8_lossy(&self.bytes()).into_owned()
     }
 
+    /// The content type without its parameters.
+    pub fn content_type(&self) -> String {
+        let value = self.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().to_owned()
+    }
+
     /// The `data:` of every event, `[DONE]` too.
     pub fn events(&self) -> Vec<String> {
         self.text().split("\n\n").filter_map(|event| event.strip_prefix("data: ").map(str::to_owned)).collect()
@@ -178,7 +184,8 @@ impl Client {
     pub async fn stream_until(&self, call: &Call, most: usize) -> Streamed {
         let begin = Instant::now();
         let all = async {
-            let (parts, mut body) = self.open(call).await.unwrap_or_else(|error| panic!("{}", chain(&error))).into_parts();
+            let (parts, mut body) =
+                self.open(call).await.unwrap_or_else(|error| panic!("{}", chain(&error))).into_parts();
             let (mut pieces, mut clean_end) = (Vec::new(), true);
             while pieces.len() < most {
                 match body.frame().await {

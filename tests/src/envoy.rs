@@ -46,7 +46,12 @@ impl Envoy {
 
         let mut command = Command::new(binary());
         command.env_clear().envs(launch.environment.iter().map(|(name, value)| (name, value)));
-        command.arg("--config-path").arg(&config).args(["--disable-hot-restart", "--log-level", "info", "--concurrency"]);
+        command.arg("--config-path").arg(&config).args([
+            "--disable-hot-restart",
+            "--log-level",
+            "info",
+            "--concurrency",
+        ]);
         command.arg(launch.workers.to_string());
         let mut process = Process::start("envoy", &mut command, launch.folder.join("envoy.log"));
         let admin = Client::new(&format!("http://127.0.0.1:{admin_port}"));

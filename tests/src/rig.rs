@@ -100,7 +100,8 @@ impl<'a> Setup<'a> {
 /// The secret of every entity, under the name that its policy gives it.
 fn environment(policy: &serde_json::Value) -> Vec<(String, String)> {
     let endpoints = policy["endpoints"].as_array().into_iter().flatten();
-    let entities = endpoints.flat_map(|endpoint| endpoint["config"]["served_entities"].as_array().into_iter().flatten());
+    let entities =
+        endpoints.flat_map(|endpoint| endpoint["config"]["served_entities"].as_array().into_iter().flatten());
     let names = entities.filter_map(|entity| entity["name"].as_str());
     let variable = |name: &str| name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
     names.map(|name| (format!("WEIR_SECRET_E2E_{}", variable(name)), secret(name))).collect()
