@@ -1,1 +1,24 @@
-//! End-to-end harness.
+//! The end-to-end harness: a real Envoy with `dist/weir.wasm`, providers and a collector as processes of their own, on free ports.
+//!
+//! [`Setup`] says what a test needs, [`Rig`] is that, running; dropping it ends every process. A test asks with a [`Call`], and
+//! reads what the caller got ([`Answer`], [`Streamed`]), what a provider received ([`Mock`]) and what was recorded
+//! ([`Collector`]). When a test fails, the rig prints the end of Envoy's log and where everything lies.
+//! It needs `make build`; it fetches Envoy and the Python clients by `scripts/` where the caller has not.
+
+pub mod bootstrap;
+pub mod client;
+pub mod collector;
+pub mod envoy;
+pub mod mock;
+pub mod policy;
+pub mod process;
+pub mod raw;
+pub mod rig;
+pub mod scripts;
+
+pub use client::{Answer, Call, Client, Streamed, Tally};
+pub use collector::Collector;
+pub use envoy::Envoy;
+pub use mock::Mock;
+pub use policy::{Endpoint, Policy};
+pub use rig::{Addresses, Rig, Setup};

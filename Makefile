@@ -1,0 +1,31 @@
+# What there is to do here. CI runs the same verbs; each one installs what it needs (scripts/setup-*.sh) and says so.
+
+ENVOY ?= all
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check core e2e clean
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+build: ## dist/weir.wasm for Envoy, and dist/weir for this machine
+	@scripts/build-wasm.sh
+	@scripts/build-cli.sh
+
+demo: build ## Envoy, two providers and the collector on this machine until Ctrl-C (PORT=8080; LLM=1: a real small model)
+	@scripts/demo.sh
+
+test: ## everything: check, core, e2e on all supported Envoys; the last line counts
+	@scripts/test.sh
+
+check: ## rustfmt, clippy, lengths of files, names in documents
+	@scripts/check.sh
+
+core: ## tests of core and cli, natively and (core) as WebAssembly under node
+	@scripts/core.sh
+
+e2e: build ## end-to-end tests in a real Envoy (ENVOY=1.40.0 or all)
+	@scripts/e2e.sh $(ENVOY)
+
+clean: ## remove what was built here; downloads in ~/.cache/weir stay
+	rm -rf target dist .demo

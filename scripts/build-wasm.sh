@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# build-wasm.sh: builds the filter to dist/weir.wasm and prints its size. Paths of this machine are kept out of the file.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+toolchain=$("$ROOT/scripts/setup-wasm.sh" wasm32-wasip1)
+registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
+flags=("--remap-path-prefix=$ROOT=." "--remap-path-prefix=$registry=registry")
+
+build() {
+  local cargo=(cargo) more=()
+  if [[ $toolchain == debian ]]; then
+    cargo=(debian_cargo)
+    more=("-Zbuild-std=std,panic_abort")
+    flags+=("-Lnative=/usr/lib/wasm32-wasi")
+    export CARGO_TARGET_WASM32_WASIP1_LINKER=wasm-ld-22
+  fi
+  CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${flags[*]}")
+  export CARGO_ENCODED_RUSTFLAGS
+  CARGO_TARGET_DIR=$ROOT/target/wasm "${cargo[@]}" build --manifest-path "$ROOT/Cargo.toml" --locked --release \
+    -p weir-filter --target wasm32-wasip1 "${more[@]}" >&2
+}
+
+# Old releases of binaryen do not know every feature that a new rustc names: what they refuse is shipped as it was built.
+optimize() {
+  wasm-opt -O3 --enable-bulk-memory --enable-sign-ext --enable-mutable-globals --enable-nontrapping-float-to-int \
+    --enable-multivalue --enable-reference-types "$1" -o "$2" 2>"$2.log" && rm -f "$2.log"
+}
+
+built=$ROOT/target/wasm/wasm32-wasip1/release/weir.wasm
+wasm=$ROOT/dist/weir.wasm
+mkdir -p "$ROOT/dist"
+step "build weir.wasm with $toolchain's compiler (under a minute; the first time up to three)" build
+if ! command -v wasm-opt >/dev/null 2>&1; then
+  say "no wasm-opt: weir.wasm stays as it was built (\`apt-get install binaryen\` makes it a little faster)"
+  cp "$built" "$wasm.tmp"
+elif ! step "wasm-opt -O3" optimize "$built" "$wasm.tmp"; then
+  say "this wasm-opt ($(wasm-opt --version)) cannot read the file, which stays as it was built: $(tail -n 1 "$wasm.tmp.log")"
+  rm -f "$wasm.tmp.log"
+  cp "$built" "$wasm.tmp"
+fi
+mv "$wasm.tmp" "$wasm"
+say "dist/weir.wasm: $(stat -c %s "$wasm") bytes"

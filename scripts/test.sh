@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# test.sh: every check and test there is; the last line says how many passed and failed, whatever happened before.
+# A step that fails without a failed test of its own (a build, a lint) counts as one failure.
+set -uo pipefail
+source "$(dirname "$0")/lib.sh"
+cd "$ROOT" || exit 1
+
+passed=0 failed=0 begin=$SECONDS
+logs=$ROOT/target/test-logs
+mkdir -p "$logs"
+
+# part name command...: runs it, shows and keeps what it prints, and adds up the results of its tests.
+part() {
+  local name=$1 status good bad
+  shift
+  "$@" 2>&1 | tee "$logs/$name.log"
+  status=${PIPESTATUS[0]}
+  read -r good bad < <(awk '/^test result: /{ p += $4; f += $6 } END { print p + 0, f + 0 }' "$logs/$name.log")
+  ((status == 0 || bad > 0)) || bad=1
+  passed=$((passed + good)) failed=$((failed + bad))
+  say "$name: $good passed, $bad failed"
+  return "$status"
+}
+
+part check scripts/check.sh
+part core scripts/core.sh
+if part build make --no-print-directory build; then part e2e scripts/e2e.sh all; fi
+say "all of it took $((SECONDS - begin)) s; logs are in target/test-logs"
+((passed > 0)) || failed=$((failed + 1))
+printf '%s passed, %s failed\n' "$passed" "$failed"
+((failed == 0))

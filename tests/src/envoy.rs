@@ -1,0 +1,124 @@
+//! The real Envoy of the version that `WEIR_E2E_ENVOY` names (default 1.40.0): from a policy to a process that is ready, its admin
+//! page and its log.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::bootstrap::Bootstrap;
+use crate::client::{Call, Client};
+use crate::process::{Process, dist, free_port, poll};
+use crate::scripts;
+
+pub struct Envoy {
+    pub port: u16,
+    pub admin_port: u16,
+    admin: Client,
+    process: Process,
+}
+
+/// What an Envoy is started with.
+pub struct Launch<'a> {
+    pub policy: &'a Path,
+    pub folder: &'a Path,
+    /// Worker threads.
+    pub workers: usize,
+    /// The process's environment beside the PATH: the policy's secrets.
+    pub environment: &'a [(String, String)],
+    pub edit: &'a dyn Fn(&mut Bootstrap),
+}
+
+/// The version under test.
+pub fn version() -> String {
+    std::env::var("WEIR_E2E_ENVOY").unwrap_or_else(|_| "1.40.0".to_owned())
+}
+
+impl Envoy {
+    /// Renders the policy, edits what came out, starts Envoy with it and waits until it is ready.
+    pub async fn start(launch: Launch<'_>) -> Self {
+        let (port, admin_port) = (free_port(), free_port());
+        let mut bootstrap = Bootstrap::parse(&render(&launch, port, admin_port));
+        (launch.edit)(&mut bootstrap);
+        let config = launch.folder.join("envoy.json");
+        std::fs::write(&config, bootstrap.to_string()).expect("the configuration can be written");
+
+        let mut command = Command::new(binary());
+        command.env_clear().envs(launch.environment.iter().map(|(name, value)| (name, value)));
+        command.arg("--config-path").arg(&config).args([
+            "--disable-hot-restart",
+            "--log-level",
+            "info",
+            "--concurrency",
+        ]);
+        command.arg(launch.workers.to_string());
+        let mut process = Process::start("envoy", &mut command, launch.folder.join("envoy.log"));
+        let admin = Client::new(&format!("http://127.0.0.1:{admin_port}"));
+        let ready = async || admin.try_send(&Call::get("/ready")).await.is_ok_and(|answer| answer.status == 200);
+        process.wait_until(Duration::from_secs(30), ready).await;
+        Self { port, admin_port, admin, process }
+    }
+
+    /// A counter or gauge: by its whole name, or by the end of it after a dot. 0 where there is none, as for Envoy itself.
+    pub async fn stat(&self, name: &str) -> u64 {
+        let text = self.admin.send(&Call::get("/stats")).await.text();
+        let suffix = format!(".{name}");
+        let lines = text.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .filter(|(found, _)| *found == name || found.ends_with(&suffix))
+            .filter_map(|(_, value)| value.parse::<u64>().ok())
+            .sum()
+    }
+
+    /// Waits until a counter or gauge has this value; the last one that was seen otherwise.
+    pub async fn wait_for_stat(&self, name: &str, value: u64, bound: Duration) -> u64 {
+        let reached = poll(bound, async || Some(self.stat(name).await).filter(|found| *found == value)).await;
+        match reached {
+            Some(value) => value,
+            None => self.stat(name).await,
+        }
+    }
+
+    pub async fn config_dump(&self) -> Value {
+        self.admin.send(&Call::get("/config_dump")).await.json()
+    }
+
+    pub async fn admin_post(&self, path: &str) -> u16 {
+        self.admin.send(&Call::post(path, "")).await.status
+    }
+
+    /// What it has logged; the rendered access log among it, where that goes to standard output.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    pub fn tail(&self) -> String {
+        self.process.tail(40)
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+}
+
+fn binary() -> PathBuf {
+    match std::env::var_os("WEIR_E2E_ENVOY_BINARY") {
+        Some(path) => path.into(),
+        None => scripts::output("setup-envoy.sh", &[&version()]).into(),
+    }
+}
+
+fn render(launch: &Launch<'_>, port: u16, admin_port: u16) -> String {
+    let minor = version().rsplit_once('.').map(|(minor, _)| minor.to_owned()).expect("a version such as 1.40.0");
+    let mut command = Command::new(dist("weir"));
+    command.args(["render", "envoy"]).arg(launch.policy).args(["--envoy-version", &minor]);
+    command.args(["--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin_port}"), "--wasm"]);
+    command.arg(dist("weir.wasm"));
+    // `render` warns about secrets that are missing where Envoy would run.
+    command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
+    let output = command.output().expect("dist/weir can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "weir render refused {}: {said}", launch.policy.display());
+    String::from_utf8(output.stdout).expect("a bootstrap in UTF-8")
+}

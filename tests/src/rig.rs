@@ -1,0 +1,164 @@
+//! Everything that a test runs, together: mocks, a collector, a policy for their ports, and Envoy with it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::bootstrap::Bootstrap;
+use crate::client::{Answer, Call, Client, Streamed, Tally};
+use crate::collector::Collector;
+use crate::envoy::{Envoy, Launch};
+use crate::mock::Mock;
+use crate::policy::{Policy, secret};
+use crate::process::Folder;
+
+/// The ports that a policy may name.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    pub collector: u16,
+    mocks: BTreeMap<String, u16>,
+}
+
+impl Addresses {
+    pub fn mock(&self, name: &str) -> u16 {
+        *self.mocks.get(name).unwrap_or_else(|| panic!("no mock `{name}` in this rig"))
+    }
+}
+
+type MakePolicy<'a> = dyn Fn(&Addresses) -> Policy + 'a;
+type Edit<'a> = dyn Fn(&mut Bootstrap, &Addresses) + 'a;
+
+/// What a test needs.
+pub struct Setup<'a> {
+    mocks: Vec<(&'a str, Vec<String>)>,
+    policy: Box<MakePolicy<'a>>,
+    edit: Box<Edit<'a>>,
+    files: Vec<(&'a str, String)>,
+    workers: usize,
+}
+
+impl<'a> Setup<'a> {
+    /// Mocks by name, and the policy for their ports.
+    pub fn new(mocks: &[&'a str], policy: impl Fn(&Addresses) -> Policy + 'a) -> Self {
+        let mocks = mocks.iter().map(|name| (*name, Vec::new())).collect();
+        Self { mocks, policy: Box::new(policy), edit: Box::new(|_, _| {}), files: Vec::new(), workers: 2 }
+    }
+
+    /// Standing orders of a mock, as `weir mock --behave` takes them.
+    pub fn behave(mut self, mock: &str, orders: &str) -> Self {
+        let found = self.mocks.iter_mut().find(|(name, _)| *name == mock);
+        found.unwrap_or_else(|| panic!("no mock `{mock}` in this set-up")).1.push(orders.to_owned());
+        self
+    }
+
+    /// Changes the rendered bootstrap before Envoy gets it.
+    pub fn edit(mut self, edit: impl Fn(&mut Bootstrap, &Addresses) + 'a) -> Self {
+        self.edit = Box::new(edit);
+        self
+    }
+
+    /// A file beside the policy.
+    pub fn file(mut self, name: &'a str, text: String) -> Self {
+        self.files.push((name, text));
+        self
+    }
+
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    pub async fn start(self) -> Rig {
+        let folder = Folder::new("rig");
+        let collector = Collector::start(folder.path()).await;
+        let mut mocks = Vec::new();
+        for (name, orders) in &self.mocks {
+            mocks.push(Mock::start(name, orders, folder.path()).await);
+        }
+        let ports = mocks.iter().map(|mock| (mock.name.clone(), mock.port)).collect();
+        let at = Addresses { collector: collector.port, mocks: ports };
+        for (name, text) in &self.files {
+            std::fs::write(folder.join(name), text).expect("a file beside the policy");
+        }
+        let document = (self.policy)(&at).0;
+        let policy = folder.join("policy.json");
+        std::fs::write(&policy, format!("{document:#}")).expect("the policy can be written");
+        let environment = environment(&document);
+        let edit = |bootstrap: &mut Bootstrap| (self.edit)(bootstrap, &at);
+        let launch = Launch {
+            policy: &policy,
+            folder: folder.path(),
+            workers: self.workers,
+            environment: &environment,
+            edit: &edit,
+        };
+        let envoy = Envoy::start(launch).await;
+        let client = Client::new(&format!("http://127.0.0.1:{}", envoy.port));
+        Rig { envoy, client, collector, mocks, at, folder }
+    }
+}
+
+/// The secret of every entity, under the name that its policy gives it.
+fn environment(policy: &serde_json::Value) -> Vec<(String, String)> {
+    let endpoints = policy["endpoints"].as_array().into_iter().flatten();
+    let entities =
+        endpoints.flat_map(|endpoint| endpoint["config"]["served_entities"].as_array().into_iter().flatten());
+    let names = entities.filter_map(|entity| entity["name"].as_str());
+    let variable = |name: &str| name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    names.map(|name| (format!("WEIR_SECRET_E2E_{}", variable(name)), secret(name))).collect()
+}
+
+/// A running gateway with all around it. Fields are dropped in order: Envoy first.
+pub struct Rig {
+    pub envoy: Envoy,
+    pub client: Client,
+    pub collector: Collector,
+    mocks: Vec<Mock>,
+    pub at: Addresses,
+    folder: Folder,
+}
+
+impl Rig {
+    pub fn mock(&self, name: &str) -> &Mock {
+        let found = self.mocks.iter().find(|mock| mock.name == name);
+        found.unwrap_or_else(|| panic!("no mock `{name}` in this rig"))
+    }
+
+    pub fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.envoy.port)
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub async fn send(&self, call: Call) -> Answer {
+        self.client.send(&call).await
+    }
+
+    pub async fn stream(&self, call: Call) -> Streamed {
+        self.client.stream(&call).await
+    }
+
+    pub async fn load(&self, n: usize, parallel: usize, call: impl Fn(usize) -> Call) -> Tally {
+        self.client.load(n, parallel, call).await
+    }
+
+    /// Panics unless Envoy runs and no VM of its has failed.
+    pub async fn assert_healthy(&mut self) {
+        assert!(self.envoy.is_running(), "Envoy ended\n{}", self.envoy.tail());
+        let log = self.envoy.log();
+        for sign in ["Function: proxy_on_", "wasm trap", "Proxy-Wasm plugin in-VM backtrace", "panicked at"] {
+            assert!(!log.contains(sign), "Envoy's log has `{sign}`");
+        }
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mocks: String = self.mocks.iter().map(Mock::tail).collect();
+            eprintln!("{mocks}{}{}", self.collector.tail(), self.envoy.tail());
+            eprintln!("--- everything lies in {}", self.folder.path().display());
+        }
+    }
+}
