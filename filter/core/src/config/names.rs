@@ -114,7 +114,7 @@ impl<'a> Claims<'a> {
 
 impl Names {
     /// The endpoint that a request's `model` means: by its own name, by one of `models`, by the longest prefix.
-    pub(super) fn find(&self, model: &str) -> Option<usize> {
+    pub fn find(&self, model: &str) -> Option<usize> {
         let exact = self.endpoints.get(model).or_else(|| self.models.get(model));
         exact.copied().or_else(|| self.find_prefix(model.as_bytes()))
     }

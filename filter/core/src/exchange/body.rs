@@ -15,7 +15,7 @@ use crate::{
     limits::{Admission, Charge, Unit},
     metrics::Metric,
     paths::CLUSTER_HEADER,
-    plan, policy, provider,
+    plan, provider,
     reply::{Denied, Standings, text},
     request::{self, ApiRequest, InvalidRequest, Prompt},
 };
@@ -80,7 +80,7 @@ impl AwaitBody {
                 let why = "the request names no model: set `model` to an endpoint of this gateway";
                 return Err(Replied::new(facts, Denied::InvalidRequest(why.into())));
             };
-            facts.endpoint = policy::endpoint_for_model(&gateway.config.names, &model.value);
+            facts.endpoint = gateway.config.names.find(&model.value);
             if facts.endpoint.is_none() {
                 return own::unmatched(gateway, facts, &model.value);
             }
