@@ -1,7 +1,7 @@
 //! The listener: where requests come in, and the chain of filters that they meet.
 
 use serde_json::{Value, json};
-use weir_core::config::Config;
+use weir_core::{config::Config, paths::CLUSTER_HEADER};
 
 use super::{Options, access_log, address, jwt, routes, wasm};
 
@@ -48,7 +48,7 @@ fn remove_routing_header() -> Value {
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            "mutations": [{"remove": routes::CLUSTER_HEADER}],
+            "mutations": [{"remove": CLUSTER_HEADER}],
         },
     })
 }

@@ -1,18 +1,20 @@
 //! Which requests are Weir's: its hosts and its paths, and where all others go.
 //!
 //! A route with `cluster_header` may match only what the filter deems within its scope. On such a route the routing header
-//! is the only thing that picks a cluster; it is removed as a request comes in (`listener`) and set by the filter alone. If
-//! the two ever disagreed, a request that the filter lets pass would find no cluster (503), never a provider.
+//! is the only thing that picks a cluster; it is removed as a request comes in (`listener`) and set by the filter alone. Both
+//! sides read one table of paths. If they disagreed on a host or a path all the same, a request that the filter lets pass
+//! would find no cluster (503), and the filter is disabled on every route that is not Weir's: neither way does a request
+//! reach a provider unseen, or a provider's credential another cluster.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use weir_core::config::{Config, Unmatched};
+use weir_core::{
+    config::{Config, Endpoint, Unmatched},
+    paths::{CLUSTER_HEADER, PATHS, Path, Target},
+};
 
-use super::jwt;
-
-/// Set by the filter to a plan's cluster.
-pub const CLUSTER_HEADER: &str = "x-weir-cluster";
+use super::{jwt, wasm};
 
 /// Fallbacks a request can have, DESIGN.md section 4.
 const MAX_RETRIES: u64 = 2;
@@ -22,26 +24,8 @@ const IDLE_FLOOR_MS: u64 = 300_000;
 /// What a stream may be silent beyond its attempts' own timeouts.
 const IDLE_SLACK_MS: u64 = 30_000;
 
-#[derive(Clone, Copy)]
-enum Path {
-    Exact(&'static str),
-    /// `{name}` is one segment.
-    Template(&'static str),
-}
-
-/// Paths that reach a model.
-const FORWARDED: [Path; 3] = [
-    Path::Exact("/v1/chat/completions"),
-    Path::Exact("/serving-endpoints/chat/completions"),
-    Path::Template("/serving-endpoints/{name}/invocations"),
-];
-
-/// Paths that the filter answers itself.
-const ANSWERED: [Path; 2] = [Path::Exact("/v1/models"), Path::Exact("/health")];
-
 pub fn route_config(config: &Config) -> Value {
-    let mut weir: Vec<_> = FORWARDED.iter().map(|path| forwarded(config, *path)).collect();
-    weir.extend(ANSWERED.iter().map(|path| answered(config, *path)));
+    let mut weir: Vec<_> = PATHS.iter().map(|path| weir_route(config, path)).collect();
     weir.push(outside(config));
     // Envoy refuses a host that stands twice.
     let hosts: BTreeSet<_> = config.scope.hosts.iter().collect();
@@ -63,8 +47,28 @@ pub fn route_config(config: &Config) -> Value {
     })
 }
 
-fn forwarded(config: &Config, path: Path) -> Value {
-    let action = json!({
+fn weir_route(config: &Config, path: &Path) -> Value {
+    let (kind, action) = match path.target {
+        Target::Query { .. } => ("route", to_model(config)),
+        // The filter answers before this 404 can.
+        Target::Local(_) => ("direct_response", json!({"status": 404})),
+    };
+    let mut route = json!({
+        "name": format!("weir:{}", path.pattern),
+        // Of any method: a wrong one is the filter's to refuse.
+        "match": matcher(path.pattern),
+        // Per route, so that what passes keeps Envoy's own bound. Twice the filter's limit: it answers 413 first.
+        "request_body_buffer_limit": (config.max_request_bytes as u64).saturating_mul(2),
+        kind: action,
+    });
+    if let (Some(per_route), Some(route)) = (jwt::per_route(config), route.as_object_mut()) {
+        route.insert("typed_per_filter_config".into(), json!({jwt::FILTER: per_route}));
+    }
+    route
+}
+
+fn to_model(config: &Config) -> Value {
+    json!({
         "cluster_header": CLUSTER_HEADER,
         // A stream is cut by silence alone, never by its length; an attempt's own timeout is a header that the filter sets.
         "timeout": "0s",
@@ -77,43 +81,30 @@ fn forwarded(config: &Config, path: Path) -> Value {
             // The next attempt is for somebody else: there is nothing to wait for.
             "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.005s"},
         },
-    });
-    weir_route(config, path, "route", action)
+    })
 }
 
-/// The filter answers before this 404 can.
-fn answered(config: &Config, path: Path) -> Value {
-    weir_route(config, path, "direct_response", json!({"status": 404}))
-}
-
-fn weir_route(config: &Config, path: Path, kind: &str, action: Value) -> Value {
-    let mut route = json!({
-        "name": format!("weir:{}", path.text()),
-        "match": path.matcher(),
-        // Per route, so that what passes keeps Envoy's own bound. Twice the filter's limit: it answers 413 first.
-        "request_body_buffer_limit": (config.max_request_bytes as u64).saturating_mul(2),
-        kind: action,
-    });
-    if let (Some(per_route), Some(route)) = (jwt::per_route(config), route.as_object_mut()) {
-        route.insert("typed_per_filter_config".into(), json!({jwt::FILTER: per_route}));
-    }
-    route
-}
-
-/// Everything else, as if Weir were not there.
+/// Everything else, as if Weir were not there: the gateway role is not even in such a request's chain.
 fn outside(config: &Config) -> Value {
     let (kind, action) = match &config.unmatched {
         Unmatched::Pass { cluster } => ("route", json!({"cluster": cluster, "timeout": "0s"})),
         Unmatched::Deny => ("direct_response", json!({"status": 404})),
     };
-    json!({"name": "outside", "match": {"prefix": "/"}, kind: action})
+    json!({
+        "name": "outside",
+        "match": {"prefix": "/"},
+        kind: action,
+        "typed_per_filter_config": {wasm::name(wasm::GATEWAY): {
+            "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+            "disabled": true,
+        }},
+    })
 }
 
 /// Envoy's idle timer does not start anew with a retry: it must outlast all the attempts of a plan.
 fn idle_timeout_ms(config: &Config) -> u64 {
-    let first_byte = |endpoint: &weir_core::config::Endpoint| {
-        endpoint.entities.iter().map(|entity| entity.first_byte_ms).max().unwrap_or_default()
-    };
+    let first_byte =
+        |endpoint: &Endpoint| endpoint.entities.iter().map(|entity| entity.first_byte_ms).max().unwrap_or_default();
     let longest = config.endpoints.iter().map(first_byte).max().unwrap_or_default();
     longest.saturating_mul(MAX_RETRIES.saturating_add(1)).saturating_add(IDLE_SLACK_MS).max(IDLE_FLOOR_MS)
 }
@@ -123,18 +114,46 @@ fn seconds(millis: u64) -> String {
     format!("{}.{:03}s", millis / 1_000, millis % 1_000)
 }
 
-impl Path {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Exact(path) | Self::Template(path) => path,
+/// As the filter matches it. Envoy compares the path without its query string; a regex must match all of it.
+fn matcher(pattern: &str) -> Value {
+    match pattern.split_once("{name}") {
+        None => json!({"path": pattern}),
+        Some((before, after)) => {
+            json!({"safe_regex": {"regex": format!("{}[^/]+{}", literal(before), literal(after))}})
+        }
+    }
+}
+
+/// `text` as a regex that matches nothing else.
+fn literal(text: &str) -> String {
+    text.chars().fold(String::new(), |mut regex, character| {
+        if r"\.+*?()|[]{}^$".contains(character) {
+            regex.push('\\');
+        }
+        regex.push(character);
+        regex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, expected) in [
+            ("/v1/models", json!({"path": "/v1/models"})),
+            ("/a/{name}/b", json!({"safe_regex": {"regex": "/a/[^/]+/b"}})),
+            ("/api/2.0/{name}", json!({"safe_regex": {"regex": r"/api/2\.0/[^/]+"}})),
+        ] {
+            assert_eq!(matcher(pattern), expected, "{pattern}");
         }
     }
 
-    /// Envoy compares the path without its query string.
-    fn matcher(self) -> Value {
-        match self {
-            Self::Exact(path) => json!({"path": path}),
-            Self::Template(path) => json!({"safe_regex": {"regex": path.replace("{name}", "[^/]+")}}),
+    #[test]
+    fn durations() {
+        for (millis, expected) in [(0, "0.000s"), (1, "0.001s"), (390_000, "390.000s"), (61_050, "61.050s")] {
+            assert_eq!(seconds(millis), expected);
         }
     }
 }

@@ -11,14 +11,19 @@ pub const GATEWAY: &str = "gateway";
 /// Runs once per attempt.
 pub const ATTEMPT: &str = "attempt";
 
+/// The filter's name, by which a route may switch it off.
+pub fn name(role: &str) -> String {
+    format!("weir.{role}")
+}
+
 /// The HTTP filter for `role`, which is the plugin's `root_id`.
 pub fn filter(role: &str, config: &Config, policy_json: &str, options: &Options) -> Value {
     json!({
-        "name": format!("weir.{role}"),
+        "name": name(role),
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
             "config": {
-                "name": format!("weir.{role}"),
+                "name": name(role),
                 "root_id": role,
                 // Without it a pause on the request's headers never sees the body.
                 "allow_on_headers_stop_iteration": true,
