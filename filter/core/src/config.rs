@@ -1,9 +1,43 @@
 //! The compiled policy: what the request path sees. Made once per configuration by [`Config::from_slice`], which reports
-//! every problem at once; what an operator writes is `raw`'s business.
+//! every problem at once. The document itself is `document`'s business; one module reads each of its sections.
 
-use std::{collections::HashMap, fmt, net::IpAddr};
+mod ai_gateway;
+mod document;
+mod endpoint;
+mod entity;
+mod entity_id;
+mod error;
+mod external_model;
+mod identity;
+mod logging;
+mod names;
+mod policy;
+mod rate_limit;
+mod reader;
+mod secret;
+mod traffic;
+mod url;
 
+#[cfg(test)]
+mod tests;
+
+use std::{cell::RefCell, collections::HashMap, net::IpAddr};
+
+use sha2::{Digest, Sha256};
+
+pub use self::{
+    error::{InvalidConfig, Problem},
+    secret::{Environment, MissingSecrets, Secret},
+};
 use crate::limits::Limits;
+
+/// A policy that may come into force.
+#[derive(Debug)]
+pub struct Compiled {
+    pub config: Config,
+    /// What an operator should know; nothing of it stops the policy.
+    pub warnings: Vec<Problem>,
+}
 
 /// A policy in force. Lookups are by hash; nothing in here is computed per request.
 #[derive(Debug)]
@@ -15,6 +49,8 @@ pub struct Config {
     pub scope: Scope,
     pub identity: Identity,
     pub unmatched: Unmatched,
+    /// Where requests outside the scope go in a rendered Envoy, also with [`Unmatched::Deny`].
+    pub unmatched_cluster: Option<String>,
     pub max_request_bytes: usize,
     pub logging: Option<Logging>,
     /// In the order of the policy.
@@ -22,6 +58,44 @@ pub struct Config {
     pub names: Names,
     /// Every environment variable that a secret names, in order, each once: what the VM must be given.
     pub environment: Vec<String>,
+}
+
+impl Config {
+    /// Compiles a policy document. `environment` is asked for the variables that secrets name.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with the document, at once.
+    pub fn from_slice(
+        json: &[u8],
+        environment: &Environment<'_>,
+        missing_secrets: MissingSecrets,
+    ) -> Result<Compiled, InvalidConfig> {
+        let document = serde_json::from_slice(json).map_err(|error| InvalidConfig {
+            problems: vec![Problem {
+                path: String::new(),
+                found: format!("no JSON ({error})"),
+                expected: "a JSON object".to_owned(),
+            }],
+            warnings: Vec::new(),
+        })?;
+        let hash = Sha256::digest(json);
+        let hash = entity_id::hex(hash.first_chunk::<8>().map_or(&[], |first| first));
+        let findings = reader::Findings {
+            problems: RefCell::default(),
+            warnings: RefCell::default(),
+            secrets: secret::Secrets::new(environment, missing_secrets),
+        };
+        let config = policy::read(&reader::Field::root(&document, &findings), hash);
+        let (problems, warnings) = (findings.problems.into_inner(), findings.warnings.into_inner());
+        match config {
+            Some(mut config) if problems.is_empty() => {
+                config.environment = findings.secrets.into_variables();
+                Ok(Compiled { config, warnings })
+            }
+            _ => Err(InvalidConfig { problems, warnings }),
+        }
+    }
 }
 
 /// Which hosts Weir touches. Paths are fixed, see `request`.
@@ -136,7 +210,7 @@ pub struct Endpoint {
     pub permissions: Option<Vec<Permission>>,
     /// `usage_tracking_config.enabled`; true where it is absent.
     pub usage_tracking: bool,
-    /// `description` and `tags`, as configured: shown by the lists, of no effect.
+    /// As configured: shown by the lists, of no effect.
     pub description: Option<String>,
 }
 
@@ -223,25 +297,4 @@ pub enum Permission {
     User(String),
     Group(String),
     ServicePrincipal(String),
-}
-
-/// A value that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(value: String) -> Self {
-        Self(value)
-    }
-
-    /// The value itself: for a header that goes to the one who must see it, never for a log, a record or an answer.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
 }

@@ -1,0 +1,149 @@
+//! The policy as it was written: JSON in, a tree out that keeps what `serde_json::Value` would lose, namely the order of
+//! keys and keys that stand twice. Judges nothing.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_json::Number;
+
+#[derive(Debug)]
+pub(super) enum Node {
+    Null,
+    Flag(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Node>),
+    /// In the order of the document; a key may stand in here twice.
+    Object(Vec<(String, Node)>),
+}
+
+impl Node {
+    /// The value as an error may show it: one line, long texts cut, lists and objects by their kind alone.
+    pub fn show(&self) -> String {
+        match self {
+            Self::Flag(flag) => format!("`{flag}`"),
+            Self::Number(number) => format!("`{number}`"),
+            Self::Text(text) => format!("`{}`", show_text(text)),
+            Self::List(items) if items.is_empty() => "an empty list".to_owned(),
+            Self::Null | Self::List(_) | Self::Object(_) => self.kind().to_owned(),
+        }
+    }
+
+    /// What kind of value it is: all that an error may show of a value that should have been of another kind, because a
+    /// secret may stand where an object belongs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "`null`",
+            Self::Flag(_) => "a flag",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::List(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// An object's value of `key`.
+    pub fn entry(&self, key: &str) -> Option<&Node> {
+        let Self::Object(entries) = self else { return None };
+        entries.iter().find(|(name, _)| name == key).map(|(_, node)| node)
+    }
+
+    /// A whole number that is not negative; `5.0` is one, because Envoy turns every number of a `Struct` into a double.
+    pub fn whole(&self) -> Option<u64> {
+        /// 2^53: up to here a double holds every whole number.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let Self::Number(number) = self else { return None };
+        number.as_u64().or_else(|| {
+            let double = number.as_f64()?;
+            (double.fract() == 0.0 && (0.0..=EXACT).contains(&double)).then_some(double as u64)
+        })
+    }
+}
+
+/// `text` without line breaks and other control characters, cut at 80 characters.
+pub(super) fn show_text(text: &str) -> String {
+    const SHOWN: usize = 80;
+    let mut shown = String::new();
+    for (at, character) in text.chars().enumerate() {
+        if at == SHOWN {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Node, E> {
+        Ok(Node::Flag(flag))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Node, E> {
+        Ok(Node::Number(number.into()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Node, E> {
+        Ok(Node::Number(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Node, E> {
+        Ok(Number::from_f64(number).map_or(Node::Null, Node::Number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
+        Ok(Node::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Node, E> {
+        Ok(Node::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Node::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Node::Object(entries))
+    }
+}

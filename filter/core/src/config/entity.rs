@@ -1,0 +1,177 @@
+//! One entry of `served_entities`: a model, where it is and what it costs.
+
+use std::collections::HashMap;
+
+use super::{
+    Cluster, Price, ServedEntity, Task,
+    endpoint::Owner,
+    entity_id::served_entity_id,
+    external_model::{self, External},
+    names::{is_name, rendered_cluster},
+    policy,
+    reader::{Field, Object},
+};
+
+/// Databricks' own limit for a request.
+const DEFAULT_FIRST_BYTE_MS: u64 = 297_000;
+
+/// A served entity as far as it could be read; the checks that span several go on with what is there.
+pub(super) struct Draft<'a> {
+    pub field: Field<'a>,
+    pub name: Option<String>,
+    pub existing_cluster: Option<(Field<'a>, &'a str)>,
+    pub entity: Option<(ServedEntity, Task)>,
+    task: Option<(Field<'a>, Task)>,
+    /// Where it is set, and what it is.
+    first_byte: Option<(Field<'a>, u64)>,
+}
+
+pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<'_>) -> Draft<'a> {
+    let mut draft =
+        Draft { field: field.clone(), name: None, existing_cluster: None, entity: None, task: None, first_byte: None };
+    let Some(mut object) = field.object() else { return draft };
+    let external = read_model(&mut object);
+    draft.name = read_name(&mut object, external.as_ref().and_then(|(model, _)| *model));
+    let cluster = object.read_if("cluster", |cluster| {
+        let name = policy::read_cluster(cluster)?;
+        draft.existing_cluster = cluster.node.text().map(|text| (cluster.clone(), text));
+        Some(name)
+    });
+    draft.first_byte = read_first_byte(&mut object, field);
+    let price = object.read_if("price", read_price);
+    object.reject_unbuilt("tokenizer", "the choice of a tokenizer");
+    object.warn_of_platform_keys(PLATFORM_KEYS);
+    object.close();
+    let external = external.and_then(|(_, external)| external);
+    draft.task = external.as_ref().map(|external| (external.task_field.clone(), external.task));
+    draft.entity = (|| {
+        let (external, name, endpoint): (External<'_>, _, _) = (external?, draft.name.clone()?, endpoint?);
+        let rendered = || Cluster::Rendered(rendered_cluster(endpoint, &name));
+        let entity = ServedEntity {
+            id: served_entity_id(owner, endpoint, field.node),
+            provider: external.provider,
+            model: external.name,
+            cluster: cluster?.map_or_else(rendered, Cluster::Existing),
+            upstream: external.upstream,
+            first_byte_ms: draft.first_byte.as_ref().map(|(_, ms)| *ms)?,
+            price: price?,
+            name,
+        };
+        Some((entity, external.task))
+    })();
+    draft
+}
+
+/// What all entities of an endpoint must have in common, or must not.
+pub(super) fn check_together(drafts: &[Draft<'_>]) {
+    check_names(drafts);
+    let mut tasks = drafts.iter().filter_map(|draft| draft.task.as_ref());
+    if let Some((_, first)) = tasks.next() {
+        for (field, _) in tasks.filter(|(_, task)| task != first) {
+            field.reject("the same task as the endpoint's first entity");
+        }
+    }
+    let mut timeouts = drafts.iter().filter_map(|draft| draft.first_byte.as_ref());
+    if let Some((_, first)) = timeouts.next() {
+        for (field, ms) in timeouts.filter(|(_, ms)| ms != first) {
+            field.report(
+                format!("{ms} ms until the first byte"),
+                format!(
+                    "{first} as in the endpoint's first entity: Envoy's router reads one timeout per try for a request \
+                     (default {DEFAULT_FIRST_BYTE_MS})"
+                ),
+            );
+        }
+    }
+}
+
+fn check_names(drafts: &[Draft<'_>]) {
+    let mut first_of = HashMap::new();
+    for (at, draft) in drafts.iter().enumerate() {
+        let Some(name) = &draft.name else { continue };
+        if let Some(first) = first_of.get(name) {
+            draft.field.report(
+                format!("the name `{name}`"),
+                format!("a `name` of its own: served_entities[{first}] has this one"),
+            );
+        } else {
+            first_of.insert(name, at);
+        }
+    }
+}
+
+/// Keys of `ServedEntityInput` that size and steer Databricks' own compute.
+const PLATFORM_KEYS: &[&str] = &[
+    "burst_scaling_enabled",
+    "environment_vars",
+    "instance_profile_arn",
+    "max_provisioned_concurrency",
+    "max_provisioned_throughput",
+    "min_provisioned_concurrency",
+    "min_provisioned_throughput",
+    "provisioned_model_units",
+    "scale_to_zero_enabled",
+    "workload_size",
+    "workload_type",
+];
+
+/// The external model, and its own name even where the rest of it is wrong.
+fn read_model<'a>(object: &mut Object<'a>) -> Option<(Option<&'a str>, Option<External<'a>>)> {
+    let mut is_other = false;
+    for key in ["entity_name", "entity_version", "url", "task"] {
+        if let Some(field) = object.take(key) {
+            is_other = true;
+            field.reject_unbuilt("serving custom and foundation models");
+        }
+    }
+    let Some(field) = object.take("external_model") else {
+        if !is_other {
+            object.report_missing("external_model", "the model that serves");
+        }
+        return None;
+    };
+    let model = field.node.entry("name").and_then(|name| name.text()).filter(|name| !name.is_empty());
+    Some((model, external_model::read(&field)))
+}
+
+/// The default is the model's name with `.` and `:` turned into `-`.
+fn read_name(object: &mut Object<'_>, model: Option<&str>) -> Option<String> {
+    const EXPECTED: &str = "letters, digits, `-` and `_`, at most 63 of them";
+    if let Some(field) = object.take("name") {
+        return field.matching(EXPECTED, is_name).map(str::to_owned);
+    }
+    let name = model?.replace(['.', ':'], "-");
+    if !is_name(&name) {
+        object.report_missing("name", &format!("{EXPECTED}: the model's own name cannot be turned into such a one"));
+        return None;
+    }
+    Some(name)
+}
+
+fn read_first_byte<'a>(object: &mut Object<'a>, entity: &Field<'a>) -> Option<(Field<'a>, u64)> {
+    let Some(field) = object.take("timeouts") else { return Some((entity.clone(), DEFAULT_FIRST_BYTE_MS)) };
+    let mut timeouts = field.object()?;
+    let first_byte = timeouts.read_or("first_byte_ms", (field.clone(), DEFAULT_FIRST_BYTE_MS), |ms| {
+        Some((ms.clone(), ms.whole(1..=3_600_000)?))
+    });
+    timeouts.close();
+    first_byte
+}
+
+/// What stands for cached tokens is the price of input where nothing else is said.
+fn read_price(field: &Field<'_>) -> Option<Price> {
+    let mut price = field.object()?;
+    let expected = "US dollars for a million tokens";
+    let input = price.read("input_per_million_usd", expected, Field::amount);
+    let output = price.read("output_per_million_usd", expected, Field::amount);
+    let default = input.unwrap_or_default();
+    let cached = price.read_or("cached_input_per_million_usd", default, Field::amount);
+    let cache_write = price.read_or("cache_write_input_per_million_usd", default, Field::amount);
+    price.close();
+    Some(Price {
+        input_per_million_usd: input?,
+        cached_input_per_million_usd: cached?,
+        cache_write_input_per_million_usd: cache_write?,
+        output_per_million_usd: output?,
+    })
+}

@@ -1,0 +1,43 @@
+//! `logging`: where usage records go, how often and how many may wait.
+
+use super::{
+    Cluster, Logging, policy,
+    reader::{Field, Word},
+    secret, url,
+};
+
+/// The cluster that `weir render` makes. No entity's has that name: each of theirs has two dashes at least.
+const CLUSTER: &str = "weir-records";
+
+pub(super) fn read(field: &Field<'_>) -> Option<Logging> {
+    let mut logging = field.object()?;
+    let upstream = logging.read("url", "the URL that records are posted to", url::read);
+    let cluster = logging.read_if("cluster", policy::read_cluster);
+    let authorization = logging.read_if("token", secret::bearer);
+    let format = logging.read_or("format", (), |format| {
+        format.choice(&[("ndjson", Word::Built(())), ("otlp", Word::Unbuilt("export to OpenTelemetry"))])
+    });
+    let flush_interval_ms = logging.read_or("flush_interval_ms", 1_000, |ms| ms.whole(10..=60_000));
+    let max_batch_bytes = logging.read_or("max_batch_bytes", 256 << 10, |bytes| bytes.bytes(1 << 10));
+    let max_buffered_bytes = logging.read_or("max_buffered_bytes", 8 << 20, |bytes| {
+        let buffered = bytes.bytes(1)?;
+        let fits = max_batch_bytes.is_none_or(|batch| batch <= buffered);
+        if !fits {
+            bytes.reject(format!("at least `max_batch_bytes` ({})", max_batch_bytes.unwrap_or_default()));
+        }
+        fits.then_some(buffered)
+    });
+    logging.close();
+    format?;
+    let upstream = upstream?;
+    Some(Logging {
+        cluster: cluster?.map_or_else(|| Cluster::Rendered(CLUSTER.to_owned()), Cluster::Existing),
+        authority: upstream.authority.clone(),
+        path: if upstream.path_prefix.is_empty() { "/".to_owned() } else { upstream.path_prefix.clone() },
+        upstream,
+        authorization: authorization?,
+        flush_interval_ms: flush_interval_ms?,
+        max_batch_bytes: max_batch_bytes?,
+        max_buffered_bytes: max_buffered_bytes?,
+    })
+}

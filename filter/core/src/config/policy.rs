@@ -1,0 +1,110 @@
+//! The whole document: reads the policy's own keys and hands each section to its reader.
+
+use super::{
+    Config, Identity, Scope, Unmatched, endpoint, identity, logging,
+    names::Claims,
+    reader::{Field, Object, Word},
+    url,
+};
+
+pub(super) fn read(field: &Field<'_>, hash: String) -> Option<Config> {
+    let mut policy = field.object()?;
+    let account_id = policy.read_if("account_id", Field::owned);
+    let workspace_id = policy.read_if("workspace_id", Field::owned);
+    let scope = policy.read_or("scope", Scope::default(), read_scope);
+    let identity = read_identity(field, &mut policy);
+    let (unmatched, unmatched_cluster) = read_unmatched(&mut policy).unzip();
+    reject_other_modes(&mut policy);
+    let max_request_bytes = policy.read_or("max_request_bytes", 16 << 20, |bytes| bytes.bytes(1));
+    let logging = policy.read_if("logging", logging::read);
+    // A broken `logging` is there all the same.
+    let is_logged = logging.as_ref().is_none_or(Option::is_some);
+    let owner = endpoint::Owner {
+        account_id: account_id.as_ref().and_then(Option::as_deref),
+        workspace_id: workspace_id.as_ref().and_then(Option::as_deref),
+        is_logged,
+    };
+    let mut claims = Claims::default();
+    let endpoints = policy.read("endpoints", "a list of endpoints", |list| {
+        let mut index = 0..;
+        list.some(|field| endpoint::read(field, index.next()?, &owner, &mut claims))
+    });
+    policy.close();
+    let names = claims.settle();
+    Some(Config {
+        hash,
+        scope: scope?,
+        identity: identity?,
+        unmatched: unmatched?,
+        unmatched_cluster: unmatched_cluster?,
+        max_request_bytes: max_request_bytes?,
+        logging: logging?,
+        endpoints: endpoints?,
+        account_id: account_id?,
+        workspace_id: workspace_id?,
+        names,
+        environment: Vec::new(),
+    })
+}
+
+fn read_scope(field: &Field<'_>) -> Option<Scope> {
+    let mut scope = field.object()?;
+    let hosts = scope.read_or("hosts", Vec::new(), |hosts| {
+        hosts.some(|host| {
+            host.matching("a host name without scheme, port and path", url::is_host).map(str::to_ascii_lowercase)
+        })
+    });
+    scope.close();
+    Some(Scope { hosts: hosts? })
+}
+
+fn read_identity(policy_field: &Field<'_>, policy: &mut Object<'_>) -> Option<Identity> {
+    let nobody = Identity { sources: Vec::new(), groups_of: Default::default(), allow_anonymous: false };
+    let identity = policy.read_or("identity", nobody, identity::read)?;
+    if identity.sources.is_empty() && !identity.allow_anonymous {
+        policy_field.warn(
+            "no `identity.sources`",
+            "at least one, or `identity.anonymous: allow`: every request is refused (401)",
+        );
+    }
+    Some(identity)
+}
+
+fn read_unmatched(policy: &mut Object<'_>) -> Option<(Unmatched, Option<String>)> {
+    let pass = policy.read_or("unmatched", false, |field| {
+        field.choice(&[("deny", Word::Built(false)), ("pass", Word::Built(true))])
+    });
+    let cluster = policy.read_if("unmatched_cluster", read_cluster);
+    match (pass?, cluster?) {
+        (false, cluster) => Some((Unmatched::Deny, cluster)),
+        (true, Some(cluster)) => Some((Unmatched::Pass { cluster: cluster.clone() }, Some(cluster))),
+        (true, None) => {
+            policy.report_missing("unmatched_cluster", "the cluster that `unmatched: pass` leads to");
+            None
+        }
+    }
+}
+
+/// Modes of which only the default is built.
+fn reject_other_modes(policy: &mut Object<'_>) {
+    let mut only = |key, built: &'static str, other: &'static str, feature| {
+        policy.read_if(key, |field| field.choice(&[(built, Word::Built(())), (other, Word::Unbuilt(feature))]));
+    };
+    only("enforcement", "enforce", "shadow", "shadow enforcement");
+    only("limit_conflict", "strictest", "databricks", "Databricks' rule for several limits");
+    only("accounting", "after_response", "reserve", "the reservation of tokens");
+    policy.reject_unbuilt("reserve", "the reservation of tokens");
+    policy.read_if("limits_store", |store| {
+        if store.node.entry("rls").is_some() {
+            store.reject("`local`: a remote limit store (`rls`) is not built yet");
+            return None;
+        }
+        store.choice(&[("local", Word::Built(()))])
+    });
+}
+
+/// The name of a cluster that exists in Envoy; it goes into a header.
+pub(super) fn read_cluster(field: &Field<'_>) -> Option<String> {
+    let valid = |name: &str| name.len() <= 255 && name.bytes().all(|b| b.is_ascii_graphic() && b != b',');
+    field.matching("the name of a cluster: visible ASCII, at most 255 characters", valid).map(str::to_owned)
+}

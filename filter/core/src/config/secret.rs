@@ -1,0 +1,190 @@
+//! Secrets: a reference in the policy in, a [`Secret`] out. No value is ever shown, also not one that was written where
+//! a reference belongs.
+
+use std::{cell::RefCell, collections::HashSet, fmt};
+
+use super::{
+    document::Node,
+    reader::{Field, Object},
+};
+
+/// How the VM's environment variables are looked up.
+pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// What a secret without a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingSecrets {
+    /// In the filter.
+    Error,
+    /// Where no request is served: the secret is empty then.
+    Warn,
+}
+
+/// A value that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
+    /// The value itself: for a header that goes to the one who must see it, never for a log, a record or an answer.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Where secrets come from, and which variables were asked for.
+pub(super) struct Secrets<'a> {
+    environment: &'a Environment<'a>,
+    missing: MissingSecrets,
+    named: RefCell<Named>,
+}
+
+#[derive(Default)]
+struct Named {
+    ordered: Vec<String>,
+    seen: HashSet<String>,
+}
+
+impl<'a> Secrets<'a> {
+    pub fn new(environment: &'a Environment<'a>, missing: MissingSecrets) -> Self {
+        Self { environment, missing, named: RefCell::default() }
+    }
+
+    /// Every variable that a reference has named, in order, each once.
+    pub fn into_variables(self) -> Vec<String> {
+        self.named.into_inner().ordered
+    }
+
+    fn resolve(&self, variable: String) -> Option<String> {
+        let value = (self.environment)(&variable).filter(|value| !value.is_empty());
+        let mut named = self.named.borrow_mut();
+        if named.seen.insert(variable.clone()) {
+            named.ordered.push(variable);
+        }
+        value
+    }
+}
+
+/// `Bearer` and the secret that exactly one of `key` (a reference) and `plaintext` gives.
+pub(super) fn bearer_of(object: &mut Object<'_>, key: &'static str, plaintext: &'static str) -> Option<Secret> {
+    match (object.take(key), object.take(plaintext)) {
+        (Some(reference), None) => bearer(&reference),
+        (None, Some(value)) => {
+            value.warn(
+                "a secret (not shown)",
+                format!("`{key}` with a reference: a plaintext value stands in the policy and in /config_dump"),
+            );
+            let Node::Text(text) = value.node else {
+                value.reject_unseen("a text");
+                return None;
+            };
+            authorization(&value, text)
+        }
+        (Some(_), Some(value)) => {
+            value.report("a second secret (not shown)", format!("exactly one of `{key}` and `{plaintext}`"));
+            None
+        }
+        (None, None) => {
+            object.report_missing(key, &format!("a reference such as {REFERENCE}, or `{plaintext}`"));
+            None
+        }
+    }
+}
+
+const REFERENCE: &str = "`{{secrets/SCOPE/KEY}}` or `{{env/NAME}}`";
+
+/// `Bearer` and the secret that `field` refers to; empty where that is missing and may be.
+pub(super) fn bearer(field: &Field<'_>) -> Option<Secret> {
+    let variable = match field.node {
+        Node::Text(text) => variable(text),
+        _ => None,
+    };
+    let Some(variable) = variable else {
+        field.reject_unseen(format!("a reference such as {REFERENCE}"));
+        return None;
+    };
+    let secrets = &field.findings.secrets;
+    if let Some(value) = secrets.resolve(variable.clone()) {
+        return authorization(field, &value);
+    }
+    let found = format!("no environment variable `{variable}`");
+    let expected = "the secret in it: Envoy must have it and hand it to the VM";
+    match secrets.missing {
+        MissingSecrets::Error => {
+            field.report(found, expected);
+            None
+        }
+        MissingSecrets::Warn => {
+            field.warn(found, expected);
+            Some(Secret::new(String::new()))
+        }
+    }
+}
+
+fn authorization(field: &Field<'_>, value: &str) -> Option<Secret> {
+    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_graphic()) {
+        field.reject_unseen("a secret of visible ASCII characters, without spaces or line ends: it goes into a header");
+        return None;
+    }
+    Some(Secret::new(format!("Bearer {value}")))
+}
+
+/// The environment variable that a reference names.
+fn variable(reference: &str) -> Option<String> {
+    let inner = reference.strip_prefix("{{")?.strip_suffix("}}")?;
+    if let Some(name) = inner.strip_prefix("env/") {
+        let first = name.bytes().next()?;
+        let valid = !first.is_ascii_digit() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        return valid.then(|| name.to_owned());
+    }
+    let (scope, key) = inner.strip_prefix("secrets/")?.split_once('/')?;
+    // What Databricks allows in both.
+    let valid = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@'))
+    };
+    let upper = |name: &str| name.to_ascii_uppercase().replace(['-', '.', '@'], "_");
+    (valid(scope) && valid(key)).then(|| format!("WEIR_SECRET_{}_{}", upper(scope), upper(key)))
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn references() {
+        for (reference, expected) in [
+            ("{{secrets/openai/key}}", Some("WEIR_SECRET_OPENAI_KEY")),
+            ("{{secrets/my-scope/a.b@c}}", Some("WEIR_SECRET_MY_SCOPE_A_B_C")),
+            ("{{env/OPENAI_API_KEY}}", Some("OPENAI_API_KEY")),
+            ("{{env/openai}}", Some("openai")),
+            ("{{env/1A}}", None),
+            ("{{env/}}", None),
+            ("{{env/A=B}}", None),
+            ("{{secrets/openai}}", None),
+            ("{{secrets//key}}", None),
+            ("{{secrets/a/b/c}}", None),
+            ("{{ secrets/a/b }}", None),
+            ("sk-123", None),
+            ("", None),
+        ] {
+            assert_eq!(variable(reference).as_deref(), expected, "{reference}");
+        }
+    }
+
+    #[test]
+    fn never_printed() {
+        assert_eq!(format!("{:?}", Secret::new("sk-123".to_owned())), "***");
+    }
+}

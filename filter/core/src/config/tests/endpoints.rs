@@ -1,0 +1,384 @@
+//! `endpoints`: names, entities, the split and what follows from it.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+const ENTITIES: &str = "/endpoints/0/config/served_entities";
+const ROUTES: &str = "/endpoints/0/config/traffic_config/routes";
+
+/// The first entity's `external_model`, changed at a pointer.
+fn model(pointer: &str, value: Value) -> [(String, Value); 1] {
+    [(format!("{ENTITIES}/0/external_model{pointer}"), value)]
+}
+
+#[track_caller]
+fn check_model(pointer: &str, value: Value, expected: &[&str]) {
+    let edits = model(pointer, value);
+    let edits: Vec<_> = edits.iter().map(|(pointer, value)| (pointer.as_str(), value.clone())).collect();
+    let expected: Vec<_> =
+        expected.iter().map(|rest| format!("endpoints[0].config.served_entities[0].external_model{rest}")).collect();
+    let expected: Vec<_> = expected.iter().map(String::as_str).collect();
+    check_errors(&[(&edits, &expected)]);
+}
+
+#[test]
+fn plans_follow_the_split() {
+    let plan = |entities: &[usize], traffic_percentage, cluster: &str| Plan {
+        entities: entities.to_vec(),
+        traffic_percentage,
+        cluster: cluster.to_owned(),
+    };
+    let config = compiled(&[(&format!("{ENTITIES}/-"), entity("d", json!({})))]);
+    assert_eq!(
+        config.endpoints[0].plans,
+        [plan(&[0, 1, 2], 90, "weir-chat-a.chain"), plan(&[1, 0, 2], 10, "weir-chat-b.chain")]
+    );
+    let config = compiled(&[
+        ("/endpoints/0/ai_gateway/fallback_config/enabled", json!(false)),
+        (&format!("{ENTITIES}/1/cluster"), json!("openai")),
+    ]);
+    assert_eq!(config.endpoints[0].plans, [plan(&[0], 90, "weir-chat-a"), plan(&[1], 10, "openai")]);
+    let config = compiled(&[("/endpoints/0", endpoint("solo"))]);
+    assert_eq!(config.endpoints[0].plans, [plan(&[0], 100, "weir-solo-only")]);
+}
+
+#[test]
+fn entities_are_compiled() {
+    let config = compiled(&[
+        (&format!("{ENTITIES}/0/name"), json!("()")),
+        (&format!("{ENTITIES}/0/external_model/name"), json!("gpt-4.1:mini")),
+        (&format!("{ENTITIES}/0/external_model/openai_config/openai_api_base"), json!("http://vllm:8000/api/v1/")),
+        (&format!("{ENTITIES}/0/external_model/openai_config/openai_organization"), json!("org-1")),
+        (&format!("{ENTITIES}/0/price"), json!({"input_per_million_usd": 2.5, "output_per_million_usd": 10})),
+        (&format!("{ROUTES}/0/served_entity_name"), json!("gpt-4-1-mini")),
+    ]);
+    let entity = &config.endpoints[0].entities[0];
+    assert_eq!((entity.name.as_str(), entity.model.as_str()), ("gpt-4-1-mini", "gpt-4.1:mini"));
+    assert_eq!(entity.cluster, Cluster::Rendered("weir-chat-gpt-4-1-mini".to_owned()));
+    assert_eq!((entity.upstream.authority.as_str(), entity.upstream.path_prefix.as_str()), ("vllm:8000", "/api/v1"));
+    assert_eq!(entity.first_byte_ms, 297_000);
+    let price = entity.price.unwrap();
+    assert_eq!((price.cached_input_per_million_usd, price.output_per_million_usd), (2.5, 10.0));
+    let Provider::OpenAi { authorization, organization } = &entity.provider;
+    assert_eq!((authorization.expose(), organization.as_deref()), ("Bearer value-of-KEY", Some("org-1")));
+    let other = &config.endpoints[0].entities[1];
+    assert_eq!((other.upstream.authority.as_str(), other.upstream.path_prefix.as_str()), ("api.openai.com", "/v1"));
+    assert!(other.upstream.tls);
+    assert_ne!(entity.id, other.id);
+}
+
+#[test]
+fn splits() {
+    let routes = |routes: Value| [(ROUTES, routes)];
+    let route = |name: &str, percentage: Value| json!({"served_entity_name": name, "traffic_percentage": percentage});
+    let path = "endpoints[0].config.traffic_config";
+    check_errors(&[
+        (&routes(json!([route("a", json!(100))])), &[]),
+        (&routes(json!([route("a", json!(0)), route("c", json!(100))])), &[]),
+        (
+            &routes(json!([route("a", json!(90)), route("b", json!(9))])),
+            &[&format!("{path}.routes: found percentages that sum to 99, expected exactly 100")],
+        ),
+        (
+            &routes(json!([route("a", json!(100)), route("b", json!(100))])),
+            &[&format!("{path}.routes: found percentages that sum to 200, expected exactly 100")],
+        ),
+        (
+            &routes(json!([route("a", json!(33.3)), route("b", json!(101))])),
+            &[
+                &format!("{path}.routes[0].traffic_percentage: found `33.3`, expected a whole number from 0 to 100"),
+                &format!("{path}.routes[1].traffic_percentage: found `101`, expected a whole number from 0 to 100"),
+            ],
+        ),
+        (
+            &routes(json!([route("a", json!(50)), route("a", json!(50))])),
+            &[&format!("{path}.routes[1].served_entity_name: found `a`, expected an entity that has no other route")],
+        ),
+        (
+            &routes(json!([route("x", json!(100))])),
+            &[&format!(
+                "{path}.routes[0].served_entity_name: found `x`, expected the name of one of `served_entities`"
+            )],
+        ),
+        (
+            &routes(json!([{"served_model_name": "a", "traffic_percentage": 100}])),
+            &[&format!(
+                "{path}.routes[0].served_model_name: found `a`, expected no such key: Databricks gave it up for \
+                 `served_entity_name`"
+            )],
+        ),
+        (&routes(json!([{"served_model_name": "a", "served_entity_name": "a", "traffic_percentage": 100}])), &[]),
+        (&routes(json!([])), &[&format!("{path}.routes: found an empty list, expected at least one entry")]),
+        (
+            &[("/endpoints/0/config/traffic_config", json!("()"))],
+            &[&format!("{path}: found nothing, expected the split of the traffic: there are several served entities")],
+        ),
+        (
+            &[("/endpoints/0/config/traffic_config/sticky", json!({"header": "x"}))],
+            &[&format!("{path}.sticky: found an object, expected no such key: `sticky` is not built yet")],
+        ),
+    ]);
+}
+
+#[test]
+fn providers_that_are_not_built() {
+    for provider in [
+        "ai21labs",
+        "amazon-bedrock",
+        "anthropic",
+        "cohere",
+        "custom",
+        "databricks-model-serving",
+        "google-cloud-vertex-ai",
+    ] {
+        let other = json!({"provider": provider, "name": "m", "task": "llm/v1/chat", "anthropic_config": {}});
+        let expected =
+            format!(".provider: found `{provider}`, expected `openai`: provider {provider} is not built yet");
+        check_model("", other, &[&expected]);
+    }
+    check_model(
+        "/provider",
+        json!("palm"),
+        &[".provider: found `palm`, expected another provider: Google has shut the PaLM API down"],
+    );
+    check_model("/provider", json!("open-ai"), &[".provider: found `open-ai`, expected `openai`"]);
+}
+
+#[test]
+fn models() {
+    check_model("/name", json!("()"), &[".name: found nothing, expected the provider's own name of the model"]);
+    check_model(
+        "/task",
+        json!("chat"),
+        &[".task: found `chat`, expected one of `llm/v1/chat`, `llm/v1/completions`, `llm/v1/embeddings`"],
+    );
+    check_model(
+        "/anthropic_config",
+        json!({}),
+        &[".anthropic_config: found an object, expected no such key with `provider: openai`"],
+    );
+    check_model("/openai_config", json!("sk-123"), &[".openai_config: found a text, expected an object"]);
+    check_model(
+        "/openai_config/openai_api_type",
+        json!("azure"),
+        &[".openai_config.openai_api_type: found `azure`, expected `openai`: Azure is not built yet"],
+    );
+    check_model(
+        "/openai_config/openai_api_type",
+        json!("azuread"),
+        &[".openai_config.openai_api_type: found `azuread`, expected `openai`: Azure with Entra ID is not built yet"],
+    );
+    check_model(
+        "/openai_config/microsoft_entra_client_secret_plaintext",
+        json!("hush"),
+        &[".openai_config.microsoft_entra_client_secret_plaintext: found a value that is not shown here, expected no \
+             such key: Azure is not built yet"],
+    );
+    check_model(
+        "/openai_config/openai_api_base",
+        json!("localhost"),
+        &[".openai_config.openai_api_base: found `localhost`, expected a URL: http:// or https://, a host, and if \
+             need be a port and a path"],
+    );
+}
+
+#[test]
+fn entities() {
+    let path = "endpoints[0].config.served_entities";
+    let rest = ["b", "c"].map(|name| entity(name, json!({})));
+    let first = |first: Value| [(ENTITIES, json!([first, rest[0], rest[1]]))];
+    let with = |key: &str, value: Value| {
+        let mut a = entity("a", json!({}));
+        edit(&mut a, key, value);
+        first(a)
+    };
+    check_errors(&[
+        (
+            &first(json!({"name": "a", "entity_name": "main.m.v", "entity_version": "1"})),
+            &[
+                &format!(
+                    "{path}[0].entity_name: found `main.m.v`, expected no such key: serving custom and foundation models \
+                     is not built yet"
+                ),
+                &format!(
+                    "{path}[0].entity_version: found `1`, expected no such key: serving custom and foundation models is \
+                     not built yet"
+                ),
+            ],
+        ),
+        (
+            &first(json!({"name": "a"})),
+            &[&format!("{path}[0].external_model: found nothing, expected the model that serves")],
+        ),
+        (
+            &with("/name", json!("a b")),
+            &[&format!("{path}[0].name: found `a b`, expected letters, digits, `-` and `_`, at most 63 of them")],
+        ),
+        (
+            &with("/tokenizer", json!("o200k_base")),
+            &[&format!(
+                "{path}[0].tokenizer: found `o200k_base`, expected no such key: the choice of a tokenizer is not built yet"
+            )],
+        ),
+        (
+            &with("/max_concurrency", json!(5)),
+            &[&format!("{path}[0].max_concurrency: found `5`, expected no such key: `max_concurrency` is not built yet")],
+        ),
+        (
+            &with("/timeouts", json!({"first_byte_ms": 1000})),
+            &[1, 2].map(|at| {
+                format!(
+                    "{path}[{at}]: found 297000 ms until the first byte, expected 1000 as in the endpoint's first entity: \
+                     Envoy's router reads one timeout per try for a request (default 297000)"
+                )
+            })
+            .each_ref()
+            .map(String::as_str),
+        ),
+        (
+            &with("/timeouts", json!({"first_byte_ms": 0})),
+            &[&format!("{path}[0].timeouts.first_byte_ms: found `0`, expected a whole number from 1 to 3600000")],
+        ),
+        (
+            &with("/external_model/task", json!("llm/v1/embeddings")),
+            &[1, 2].map(|at| {
+                format!(
+                    "{path}[{at}].external_model.task: found `llm/v1/chat`, expected the same task as the endpoint's \
+                     first entity"
+                )
+            })
+            .each_ref()
+            .map(String::as_str),
+        ),
+        (
+            &with("/price", json!({"input_per_million_usd": -1})),
+            &[
+                &format!("{path}[0].price.input_per_million_usd: found `-1`, expected a number of at least 0"),
+                &format!(
+                    "{path}[0].price.output_per_million_usd: found nothing, expected US dollars for a million tokens"
+                ),
+            ],
+        ),
+        (
+            &[(&format!("{ENTITIES}/2/name"), json!("a"))],
+            &[&format!("{path}[2]: found the name `a`, expected a `name` of its own: served_entities[0] has this one")],
+        ),
+        (
+            &[
+                (&format!("{ENTITIES}/2/name"), json!("()")),
+                (&format!("{ENTITIES}/2/external_model/name"), json!("meta/llama")),
+            ],
+            &[&format!(
+                "{path}[2].name: found nothing, expected letters, digits, `-` and `_`, at most 63 of them: the model's \
+                 own name cannot be turned into such a one"
+            )],
+        ),
+    ]);
+}
+
+#[test]
+fn endpoints() {
+    let add = |endpoint: Value| [("/endpoints/-", endpoint)];
+    let with = |key: &str, value: Value| {
+        let mut more = endpoint("more");
+        edit(&mut more, key, value);
+        add(more)
+    };
+    let permission = |permission: Value| with("/permissions", json!([permission]));
+    check_errors(&[
+        (
+            &add(endpoint("chat")),
+            &["endpoints[1].name: found `chat`, expected a name of its own: endpoints[0] has this one"],
+        ),
+        (
+            &add(endpoint(&"x".repeat(64))),
+            &[&format!(
+                "endpoints[1].name: found `{}`, expected letters, digits, `-` and `_`, at most 63 of them",
+                "x".repeat(64)
+            )],
+        ),
+        (
+            &add(json!({})),
+            &[
+                "endpoints[1].name: found nothing, expected the endpoint's name",
+                "endpoints[1].config: found nothing, expected an object with `served_entities`",
+            ],
+        ),
+        (
+            &add(json!({"name": "more", "config": {"served_models": []}})),
+            &[
+                "endpoints[1].config.served_models: found an empty list, expected no such key: Databricks gave it up for \
+                 `served_entities`",
+            ],
+        ),
+        (
+            &add(json!({"name": "more", "config": {}})),
+            &["endpoints[1].config.served_entities: found nothing, expected a list of the models that serve this \
+                 endpoint"],
+        ),
+        (
+            &with("/rate_limits", json!([])),
+            &[
+                "endpoints[1].rate_limits: found an empty list, expected no such key: Databricks gave it up, limits belong in \
+                 `ai_gateway.rate_limits`",
+            ],
+        ),
+        (&with("/config/name", json!("more")), &[]),
+        (
+            &with("/config/name", json!("other")),
+            &["endpoints[1].config.name: found `other`, expected the endpoint's own name (`more`), or no such key"],
+        ),
+        (
+            &with("/config/auto_capture_config", json!({"enabled": true})),
+            &[
+                "endpoints[1].config.auto_capture_config: found an object, expected no such key: recording into inference \
+                 tables is not built yet",
+            ],
+        ),
+        (&permission(json!({"group_name": "staff", "permission_level": "CAN_QUERY"})), &[]),
+        (
+            &permission(json!({"group_name": "staff", "user_name": "a", "permission_level": "CAN_VIEW"})),
+            &[
+                "endpoints[1].permissions[0].permission_level: found `CAN_VIEW`, expected one of `CAN_QUERY`, `CAN_MANAGE`",
+                "endpoints[1].permissions[0]: found an object, expected exactly one of `user_name`, `group_name`, \
+                 `service_principal_name`",
+            ],
+        ),
+        (&with("/tags", json!([{"key": "team", "value": "ml"}, {"key": "x"}])), &[]),
+        (
+            &with("/tags", json!([{"value": "ml"}])),
+            &["endpoints[1].tags[0].key: found nothing, expected the tag's name"],
+        ),
+        (&with("/description", json!("")), &[]),
+    ]);
+}
+
+#[test]
+fn warnings() {
+    let only = |key: &str, value: Value| {
+        let mut only = endpoint("more");
+        edit(&mut only, key, value);
+        [("/endpoints/-", only)]
+    };
+    let no_effect = "found a key of Databricks' own platform, expected nothing: it has no effect in Weir";
+    check_warnings(&[
+        (&only("/budget_policy_id", json!("x")), &[&format!("endpoints[1].budget_policy_id: {no_effect}")]),
+        (&only("/route_optimized", json!(true)), &[&format!("endpoints[1].route_optimized: {no_effect}")]),
+        (
+            &only("/config/served_entities/0/workload_size", json!("Small")),
+            &[&format!("endpoints[1].config.served_entities[0].workload_size: {no_effect}")],
+        ),
+        (
+            &only("/permissions", json!([])),
+            &[
+                "endpoints[1].permissions: found an empty list, expected an entry, or no `permissions`: nobody may query this endpoint",
+            ],
+        ),
+        (
+            &only("/ai_gateway", json!({"fallback_config": {"enabled": true}})),
+            &["endpoints[1].config: found one served entity, expected several: `fallback_config` has nowhere to go"],
+        ),
+    ]);
+}
