@@ -1,6 +1,21 @@
-//! `weir`: one binary for everything around the filter.
+//! `weir`: one binary, one subcommand each. It reads the command line and hands over.
 
-#[allow(dead_code, reason = "its arguments come with the policy's reader")]
-mod render;
+mod check;
+mod policy;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Weir: an AI gateway inside Envoy. This is its host tool.
+#[derive(Parser)]
+#[command(name = "weir", version)]
+enum Command {
+    Check(check::Args),
+}
+
+fn main() -> ExitCode {
+    match Command::parse() {
+        Command::Check(args) => check::run(args),
+    }
+}

@@ -108,13 +108,26 @@ fn read_openai(field: &Field<'_>) -> Option<(Provider, Upstream)> {
         }
     }
     let authorization = secret::bearer_of(&mut openai, "openai_api_key", "openai_api_key_plaintext");
-    let upstream = openai.read_or("openai_api_base", openai_itself(), url::read);
+    let upstream = openai.read_or("openai_api_base", openai_itself(), read_base);
     let organization = openai.read_if("openai_organization", |organization| {
         let expected = "visible ASCII characters: it goes into a header";
         organization.matching(expected, |text| text.bytes().all(|b| b.is_ascii_graphic())).map(str::to_owned)
     });
     openai.close();
     Some((Provider::OpenAi { authorization: authorization?, organization: organization? }, upstream?))
+}
+
+/// Ends before `/chat/completions`.
+fn read_base(field: &Field<'_>) -> Option<Upstream> {
+    let upstream = url::read(field)?;
+    if upstream.path_prefix.ends_with("/chat/completions") {
+        field.reject("a base that ends before `/chat/completions`");
+        return None;
+    }
+    if upstream.host == "api.openai.com" && upstream.path_prefix.is_empty() {
+        field.warn(field.node.show(), "`https://api.openai.com/v1`: OpenAI's API begins at `/v1`");
+    }
+    Some(upstream)
 }
 
 fn openai_itself() -> Upstream {

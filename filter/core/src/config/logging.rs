@@ -19,15 +19,14 @@ pub(super) fn read(field: &Field<'_>) -> Option<Logging> {
     });
     let flush_interval_ms = logging.read_or("flush_interval_ms", 1_000, |ms| ms.whole(10..=60_000));
     let max_batch_bytes = logging.read_or("max_batch_bytes", 256 << 10, |bytes| bytes.bytes(1 << 10));
-    let max_buffered_bytes = logging.read_or("max_buffered_bytes", 8 << 20, |bytes| {
-        let buffered = bytes.bytes(1)?;
-        let fits = max_batch_bytes.is_none_or(|batch| batch <= buffered);
-        if !fits {
-            bytes.reject(format!("at least `max_batch_bytes` ({})", max_batch_bytes.unwrap_or_default()));
-        }
-        fits.then_some(buffered)
-    });
+    let max_buffered_bytes = logging.read_or("max_buffered_bytes", 8 << 20, |bytes| bytes.bytes(1));
     logging.close();
+    if let (Some(batch), Some(buffered)) = (max_batch_bytes, max_buffered_bytes)
+        && batch > buffered
+    {
+        let found = format!("`max_batch_bytes` ({batch}) above `max_buffered_bytes` ({buffered})");
+        field.report(found, "a buffer that holds a batch");
+    }
     format?;
     let upstream = upstream?;
     Some(Logging {

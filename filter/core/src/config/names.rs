@@ -60,6 +60,11 @@ impl<'a> Claims<'a> {
         }
     }
 
+    /// Nobody else may have a cluster of this name.
+    pub fn reserve(&mut self, cluster: &str, owner: &str) {
+        self.rendered.insert(cluster.to_owned(), owner.to_owned());
+    }
+
     pub fn claim_existing(&mut self, field: &Field<'a>, name: &'a str) {
         self.existing.push((field.clone(), name));
     }

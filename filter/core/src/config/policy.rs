@@ -1,7 +1,7 @@
 //! The whole document: reads the policy's own keys and hands each section to its reader.
 
 use super::{
-    Config, Identity, Scope, Unmatched, endpoint, identity, logging,
+    Cluster, Config, Identity, Scope, Unmatched, endpoint, identity, logging,
     names::Claims,
     reader::{Field, Object, Word},
     url,
@@ -25,6 +25,11 @@ pub(super) fn read(field: &Field<'_>, hash: String) -> Option<Config> {
         is_logged,
     };
     let mut claims = Claims::default();
+    if let Some(Some(logging)) = &logging
+        && let Cluster::Rendered(name) = &logging.cluster
+    {
+        claims.reserve(name, "logging");
+    }
     let endpoints = policy.read("endpoints", "a list of endpoints", |list| {
         let mut index = 0..;
         list.some(|field| endpoint::read(field, index.next()?, &owner, &mut claims))

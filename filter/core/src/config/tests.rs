@@ -8,6 +8,7 @@ mod names;
 mod secrets;
 mod speed;
 mod top;
+mod traffic;
 
 use serde_json::{Value, json};
 

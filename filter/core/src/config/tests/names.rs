@@ -92,5 +92,12 @@ fn clusters_that_collide() {
                  of your own: `weir render` makes this one for endpoints[0].config.served_entities[1]",
             ],
         ),
+        (
+            &two(solo("x", "y", Some("weir-records")), endpoint("z")),
+            &[
+                "endpoints[1].config.served_entities[0].cluster: found `weir-records`, expected the name of a cluster of \
+                 your own: `weir render` makes this one for logging",
+            ],
+        ),
     ]);
 }

@@ -127,7 +127,8 @@ fn errors() {
             )],
             &[
                 "logging.format: found `otlp`, expected `ndjson`: export to OpenTelemetry is not built yet",
-                "logging.max_buffered_bytes: found `2047`, expected at least `max_batch_bytes` (2048)",
+                "logging: found `max_batch_bytes` (2048) above `max_buffered_bytes` (2047), expected a buffer that holds a \
+                 batch",
             ],
         ),
         (&[("/logging", json!({}))], &["logging.url: found nothing, expected the URL that records are posted to"]),
