@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::{Value, json};
-use weir_core::config::{Cluster, Config, Endpoint, Plan, Unmatched, Upstream};
+use weir_core::config::{Cluster, Config, Endpoint, Plan, Upstream};
 
 /// Where Debian, Ubuntu and Alpine keep it, so also Envoy's own images.
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -49,13 +49,15 @@ pub fn missing(config: &Config, own: &[Value]) -> Vec<String> {
         Cluster::Existing(name) => Some(name),
         Cluster::Rendered(_) => None,
     });
-    let unmatched = match &config.unmatched {
-        Unmatched::Pass { cluster } => Some(cluster),
-        Unmatched::Deny => None,
-    };
     let mut seen = BTreeSet::new();
-    let named = existing.chain(unmatched).filter(|name| !own.contains(name.as_str()));
+    let named = existing.chain(&config.unmatched_cluster).filter(|name| !own.contains(name.as_str()));
     named.filter(|name| seen.insert(*name)).cloned().collect()
+}
+
+/// Names that stand twice among the rendered clusters, which Envoy refuses.
+pub fn doubled(clusters: &[Value]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    clusters.iter().filter_map(name_of).filter(|name| !seen.insert(*name)).map(str::to_owned).collect()
 }
 
 pub fn name_of(cluster: &Value) -> Option<&str> {

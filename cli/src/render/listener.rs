@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 use weir_core::{config::Config, paths::CLUSTER_HEADER};
 
-use super::{Options, access_log, address, jwt, routes, wasm};
+use super::{
+    access_log,
+    bootstrap::{Options, address},
+    jwt, routes, wasm,
+};
 
 pub fn listener(config: &Config, policy_json: &str, options: &Options) -> Value {
     json!({

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use weir_core::{
-    config::{Config, Endpoint, Unmatched},
+    config::Config,
     paths::{CLUSTER_HEADER, PATHS, Path, Target},
 };
 
@@ -86,9 +86,9 @@ fn to_model(config: &Config) -> Value {
 
 /// Everything else, as if Weir were not there: the gateway role is not even in such a request's chain.
 fn outside(config: &Config) -> Value {
-    let (kind, action) = match &config.unmatched {
-        Unmatched::Pass { cluster } => ("route", json!({"cluster": cluster, "timeout": "0s"})),
-        Unmatched::Deny => ("direct_response", json!({"status": 404})),
+    let (kind, action) = match &config.unmatched_cluster {
+        Some(cluster) => ("route", json!({"cluster": cluster, "timeout": "0s"})),
+        None => ("direct_response", json!({"status": 404})),
     };
     json!({
         "name": "outside",
@@ -103,10 +103,12 @@ fn outside(config: &Config) -> Value {
 
 /// Envoy's idle timer does not start anew with a retry: it must outlast all the attempts of a plan.
 fn idle_timeout_ms(config: &Config) -> u64 {
-    let first_byte =
-        |endpoint: &Endpoint| endpoint.entities.iter().map(|entity| entity.first_byte_ms).max().unwrap_or_default();
-    let longest = config.endpoints.iter().map(first_byte).max().unwrap_or_default();
-    longest.saturating_mul(MAX_RETRIES.saturating_add(1)).saturating_add(IDLE_SLACK_MS).max(IDLE_FLOOR_MS)
+    let plans = config.endpoints.iter().flat_map(|endpoint| endpoint.plans.iter().map(move |plan| (endpoint, plan)));
+    let waits = plans.map(|(endpoint, plan)| {
+        let entities = plan.entities.iter().filter_map(|index| endpoint.entities.get(*index));
+        entities.map(|entity| entity.first_byte_ms).fold(0, u64::saturating_add)
+    });
+    waits.max().unwrap_or_default().saturating_add(IDLE_SLACK_MS).max(IDLE_FLOOR_MS)
 }
 
 /// Protobuf's JSON form of a duration.

@@ -10,7 +10,10 @@ use weir_core::{
     paths::{PATHS, Target},
 };
 
-use super::{Options, bootstrap, clusters};
+use super::{
+    bootstrap::{Options, bootstrap},
+    clusters,
+};
 
 fn upstream(tls: bool, host: &str, port: u16) -> Upstream {
     Upstream { tls, host: host.into(), port, authority: host.into(), path_prefix: "/v1".into() }
@@ -60,6 +63,7 @@ fn config() -> Config {
         scope: Scope { hosts: vec!["ai.example.com".into(), "ai.example.org".into(), "ai.example.com".into()] },
         identity: Identity { sources: vec![], groups_of: HashMap::new(), allow_anonymous: true },
         unmatched: Unmatched::Deny,
+        unmatched_cluster: None,
         max_request_bytes: 1_000_000,
         logging: Some(Logging {
             cluster: rendered("weir-records"),
@@ -197,7 +201,7 @@ fn hosts_and_what_is_outside() {
     assert_eq!(hosts[0]["routes"].as_array().unwrap().last(), Some(&hosts[1]["routes"][0]));
 
     config.scope.hosts.clear();
-    config.unmatched = Unmatched::Pass { cluster: "rest".into() };
+    config.unmatched_cluster = Some("rest".into());
     let hosts = names(&rendered(&config));
     assert_eq!(hosts.len(), 1);
     assert_eq!(hosts[0]["domains"], json!(["*"]));
@@ -262,18 +266,20 @@ fn clusters_follow_their_upstreams() {
 #[test]
 fn the_operators_own_clusters() {
     let mut config = config();
-    config.unmatched = Unmatched::Pass { cluster: "rest".into() };
+    config.unmatched_cluster = Some("rest".into());
     assert_eq!(clusters::missing(&config, &[]), ["own", "rest"]);
     let own = json!({"name": "own", "anything": [1]});
     assert_eq!(clusters::missing(&config, std::slice::from_ref(&own)), ["rest"]);
     let bootstrap = bootstrap(&config, "{}", &Options { clusters: vec![own.clone()], ..options() });
     assert_eq!(*cluster(&bootstrap, "own"), own);
+    assert!(clusters::doubled(&clusters::clusters(&config, std::slice::from_ref(&own))).is_empty());
+    assert_eq!(clusters::doubled(&[own.clone(), json!({"name": "b"}), own]), ["own"]);
 }
 
 #[test]
 fn the_access_log_holds_nothing_of_a_providers_or_a_callers_secrets() {
-    let bootstrap = rendered(&config());
-    let log = at(hcm(&bootstrap), "/access_log/0/typed_config");
+    let to_stdout = rendered(&config());
+    let log = at(hcm(&to_stdout), "/access_log/0/typed_config");
     let fields = at(log, "/log_format/json_format");
     assert_eq!(fields["weir"], "%FILTER_STATE(wasm.weir.usage:PLAIN)%");
     let text = fields.to_string();
@@ -284,6 +290,6 @@ fn the_access_log_holds_nothing_of_a_providers_or_a_callers_secrets() {
         let text = text.replace("weir.authority:PLAIN", "").replace("weir.path:PLAIN", "");
         assert!(!text.to_uppercase().contains(leak), "{leak} in {text}");
     }
-    let to_file = super::bootstrap(&config(), "{}", &Options { access_log: "a.log".into(), ..options() });
+    let to_file = bootstrap(&config(), "{}", &Options { access_log: "a.log".into(), ..options() });
     assert_eq!(at(hcm(&to_file), "/access_log/0/typed_config/path"), "a.log");
 }
