@@ -2,6 +2,7 @@
 
 mod check;
 mod policy;
+mod render;
 
 use std::process::ExitCode;
 
@@ -12,10 +13,12 @@ use clap::Parser;
 #[command(name = "weir", version)]
 enum Command {
     Check(check::Args),
+    Render(render::Args),
 }
 
 fn main() -> ExitCode {
     match Command::parse() {
         Command::Check(args) => check::run(args),
+        Command::Render(args) => render::run(args),
     }
 }

@@ -1,0 +1,155 @@
+//! `weir render`: a policy in, a proxy's whole configuration on standard output, made from nothing else. What an operator
+//! should know goes to standard error, one line each. Nothing is written where the policy is wrong.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use serde_json::Value;
+use weir_core::config::{Compiled, Config, Source};
+
+use self::{
+    bootstrap::{Options, bootstrap},
+    version::EnvoyVersion,
+};
+use crate::policy::{self, Unusable};
+
+mod access_log;
+mod bootstrap;
+mod clusters;
+mod jwt;
+mod listener;
+mod routes;
+#[cfg(test)]
+mod tests;
+mod version;
+mod wasm;
+
+/// Make a proxy's whole configuration from a policy, on standard output
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    target: Target,
+}
+
+#[derive(clap::Subcommand)]
+enum Target {
+    Envoy(EnvoyArgs),
+}
+
+/// A complete Envoy bootstrap: exit status 0, 1 if the policy is wrong, 2 if it or another file cannot be read
+#[derive(clap::Args)]
+struct EnvoyArgs {
+    /// The policy, YAML or JSON; `-` is standard input
+    policy: PathBuf,
+    /// The Envoy that it is for: 1.37, 1.38, 1.39 or 1.40, with or without a patch number
+    #[arg(long, default_value = "1.40")]
+    envoy_version: EnvoyVersion,
+    /// Where callers connect to: IP address and port
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where Envoy's admin interface listens
+    #[arg(long, default_value = "127.0.0.1:9901")]
+    admin: SocketAddr,
+    /// The filter, as Envoy finds it: relative to its working directory or absolute
+    #[arg(long, default_value = "dist/weir.wasm")]
+    wasm: String,
+    /// Clusters of your own that the policy names: a file with a list of Envoy's cluster objects, YAML or JSON
+    #[arg(long, value_name = "FILE")]
+    clusters: Option<PathBuf>,
+    /// The access log's file
+    #[arg(long, value_name = "PATH", default_value = "/dev/stdout")]
+    access_log: String,
+}
+
+pub fn run(args: Args) -> ExitCode {
+    let Target::Envoy(args) = args.target;
+    let printed = render(args).and_then(|yaml| {
+        let written = io::stdout().lock().write_all(yaml.as_bytes());
+        written.map_err(|error| Failure::Usage(format!("standard output: cannot be written: {error}")))
+    });
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Policy(unusable)) => {
+            unusable.print();
+            unusable.exit_code()
+        }
+        Err(Failure::Usage(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+enum Failure {
+    Policy(Unusable),
+    /// One line.
+    Usage(String),
+}
+
+impl From<Unusable> for Failure {
+    fn from(unusable: Unusable) -> Self {
+        Self::Policy(unusable)
+    }
+}
+
+fn render(args: EnvoyArgs) -> Result<String, Failure> {
+    let clusters = args.clusters.as_deref().map(read_clusters).transpose().map_err(Failure::Usage)?.unwrap_or_default();
+    let json = policy::read(&args.policy)?;
+    let Compiled { config, warnings } = policy::compile(&json)?;
+    policy::print_warnings(&warnings);
+    for warning in what_else_envoy_needs(&config, &clusters) {
+        eprintln!("warning: {warning}");
+    }
+    let doubled = clusters::doubled(&clusters::clusters(&config, &clusters));
+    if !doubled.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{}: found a second cluster named {}, expected names that are neither there nor made by Weir",
+            args.clusters.unwrap_or_default().display(),
+            doubled.join(", ")
+        )));
+    }
+    let (listen, admin) = (args.listen, args.admin);
+    let options = Options { listen, admin, wasm: args.wasm, access_log: args.access_log, clusters };
+    let bootstrap = bootstrap(&config, &json, &options);
+    let yaml = serde_yaml_ng::to_string(&bootstrap).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(format!("# For Envoy {}, made by `weir render envoy`: change the policy, not this.\n{yaml}", args.envoy_version))
+}
+
+fn read_clusters(path: &Path) -> Result<Vec<Value>, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: cannot be read: {error}"))?;
+    let clusters: Vec<Value> = serde_yaml_ng::from_str(&text)
+        .map_err(|error| format!("{shown}: expected a list of Envoy's cluster objects, YAML or JSON: {error}"))?;
+    match clusters.iter().position(|cluster| clusters::name_of(cluster).is_none()) {
+        Some(index) => Err(format!("{shown}: [{index}]: found no `name`, expected an Envoy cluster object")),
+        None => Ok(clusters),
+    }
+}
+
+/// What the bootstrap alone does not give; each would show only where Envoy runs.
+fn what_else_envoy_needs(config: &Config, clusters: &[Value]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for name in clusters::missing(config, clusters) {
+        warnings.push(format!(
+            "cluster `{name}`: named by the policy and not rendered: give it with --clusters, or add it to Envoy"
+        ));
+    }
+    for jwt in jwt::sources(config).filter(|jwt| !Path::new(&jwt.jwks_file).is_file()) {
+        warnings.push(format!(
+            "jwks_file `{}`: not found from here: Envoy does not start without it (relative to its working directory)",
+            jwt.jwks_file
+        ));
+    }
+    if config.identity.sources.iter().any(|source| matches!(source, Source::Mtls { .. })) {
+        warnings.push(
+            "identity source mtls: the rendered listener is plain text, so no peer has a certificate: add a \
+             `transport_socket` with your own to its filter chain"
+                .to_owned(),
+        );
+    }
+    warnings
+}

@@ -1,0 +1,40 @@
+//! A compiled policy and what does not stand in it in, a whole Envoy bootstrap out. What Envoy is told here and what the
+//! filter does must agree; each place says where. No secret's value is ever rendered: the filter reads them from the
+//! environment of Envoy's process.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use weir_core::config::Config;
+
+use super::{clusters, listener};
+
+/// What does not stand in the policy.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+    /// The filter's file, as Envoy's process finds it: relative to its working directory or absolute.
+    pub wasm: String,
+    /// The access log's file; `/dev/stdout` is standard output, whatever that is.
+    pub access_log: String,
+    /// Cluster objects of the operator, rendered as they are.
+    pub clusters: Vec<Value>,
+}
+
+/// The whole bootstrap. `policy_json` is what both roles of the filter are configured with, byte for byte.
+pub fn bootstrap(config: &Config, policy_json: &str, options: &Options) -> Value {
+    json!({
+        // The records' `gateway` is this id; `--service-node` on Envoy's command line replaces it.
+        "node": {"id": "weir", "cluster": "weir"},
+        "admin": {"address": address(options.admin)},
+        "static_resources": {
+            "listeners": [listener::listener(config, policy_json, options)],
+            "clusters": clusters::clusters(config, &options.clusters),
+        },
+    })
+}
+
+pub fn address(address: SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}

@@ -1,0 +1,82 @@
+//! The listener: where requests come in, and the chain of filters that they meet.
+
+use serde_json::{Value, json};
+use weir_core::{config::Config, paths::CLUSTER_HEADER};
+
+use super::{
+    access_log,
+    bootstrap::{Options, address},
+    jwt, routes, wasm,
+};
+
+pub fn listener(config: &Config, policy_json: &str, options: &Options) -> Value {
+    json!({
+        "name": "weir",
+        "address": address(options.listen),
+        "filter_chains": [{
+            "filters": [{
+                "name": "envoy.filters.network.http_connection_manager",
+                "typed_config": connection_manager(config, policy_json, options),
+            }],
+        }],
+    })
+}
+
+fn connection_manager(config: &Config, policy_json: &str, options: &Options) -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "weir",
+        // The peer whose address `trusted_from` is compared with is the connection's own; with `false` any client could
+        // name another in x-forwarded-for.
+        "use_remote_address": true,
+        // Routes, jwt_authn and the filter must all read one path in one way.
+        "normalize_path": true,
+        "merge_slashes": true,
+        // Who the model's server is, is no client's business: the filter removes a provider's `server`, and nothing is put
+        // in its place. Outside the scope the header stays as it came.
+        "server_header_transformation": "PASS_THROUGH",
+        // A client that is slow to finish its headers holds no stream.
+        "request_headers_timeout": "10s",
+        // Envoy's own default, for what Weir answers and what it lets pass; Weir's routes have their own (`routes`).
+        "stream_idle_timeout": "300s",
+        "early_header_mutation_extensions": [remove_routing_header()],
+        "access_log": [access_log::access_log(&options.access_log)],
+        "http_filters": http_filters(config, policy_json, options),
+        "route_config": routes::route_config(config),
+    })
+}
+
+/// Before anything else sees the request, on every path and host: only the filter chooses clusters, no client can.
+fn remove_routing_header() -> Value {
+    json!({
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": [{"remove": CLUSTER_HEADER}],
+        },
+    })
+}
+
+fn http_filters(config: &Config, policy_json: &str, options: &Options) -> Vec<Value> {
+    let role = |role| wasm::filter(role, config, policy_json, options);
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+            // No x-envoy-* to providers or callers.
+            "suppress_envoy_headers": true,
+            // Here and not in a cluster: those of a cluster behind a composite one do not run.
+            "upstream_http_filters": [role(wasm::ATTEMPT), {
+                "name": "envoy.filters.http.upstream_codec",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+                },
+            }],
+        },
+    });
+    let mut filters = vec![access_log::keep_request_line()];
+    filters.extend(jwt::filter(config));
+    filters.push(role(wasm::GATEWAY));
+    filters.push(router);
+    filters
+}

@@ -1,0 +1,161 @@
+//! Which requests are Weir's: its hosts and its paths, and where all others go.
+//!
+//! A route with `cluster_header` may match only what the filter deems within its scope. On such a route the routing header
+//! is the only thing that picks a cluster; it is removed as a request comes in (`listener`) and set by the filter alone. Both
+//! sides read one table of paths. If they disagreed on a host or a path all the same, a request that the filter lets pass
+//! would find no cluster (503), and the filter is disabled on every route that is not Weir's: neither way does a request
+//! reach a provider unseen, or a provider's credential another cluster.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use weir_core::{
+    config::Config,
+    paths::{CLUSTER_HEADER, PATHS, Path, Target},
+};
+
+use super::{jwt, wasm};
+
+/// Fallbacks a request can have, DESIGN.md section 4.
+const MAX_RETRIES: u64 = 2;
+
+/// Envoy's own default for a stream without a byte in either direction.
+const IDLE_FLOOR_MS: u64 = 300_000;
+/// What a stream may be silent beyond its attempts' own timeouts.
+const IDLE_SLACK_MS: u64 = 30_000;
+
+pub fn route_config(config: &Config) -> Value {
+    let mut weir: Vec<_> = PATHS.iter().map(|path| weir_route(config, path)).collect();
+    weir.push(outside(config));
+    // Envoy refuses a host that stands twice.
+    let hosts: BTreeSet<_> = config.scope.hosts.iter().collect();
+    let virtual_hosts = if hosts.is_empty() {
+        json!([{"name": "weir", "domains": ["*"], "routes": weir}])
+    } else {
+        json!([
+            {"name": "weir", "domains": hosts, "routes": weir},
+            {"name": "outside", "domains": ["*"], "routes": [outside(config)]},
+        ])
+    };
+    json!({
+        "name": "weir",
+        // The filter compares hosts without their port too.
+        "ignore_port_in_host_matching": true,
+        // `cluster:` and `unmatched_cluster` may come by CDS.
+        "validate_clusters": false,
+        "virtual_hosts": virtual_hosts,
+    })
+}
+
+fn weir_route(config: &Config, path: &Path) -> Value {
+    let (kind, action) = match path.target {
+        Target::Query { .. } => ("route", to_model(config)),
+        // The filter answers before this 404 can.
+        Target::Local(_) => ("direct_response", json!({"status": 404})),
+    };
+    let mut route = json!({
+        "name": format!("weir:{}", path.pattern),
+        // Of any method: a wrong one is the filter's to refuse.
+        "match": matcher(path.pattern),
+        // Per route, so that what passes keeps Envoy's own bound. Twice the filter's limit: it answers 413 first.
+        "request_body_buffer_limit": (config.max_request_bytes as u64).saturating_mul(2),
+        kind: action,
+    });
+    if let (Some(per_route), Some(route)) = (jwt::per_route(config), route.as_object_mut()) {
+        route.insert("typed_per_filter_config".into(), json!({jwt::FILTER: per_route}));
+    }
+    route
+}
+
+fn to_model(config: &Config) -> Value {
+    json!({
+        "cluster_header": CLUSTER_HEADER,
+        // A stream is cut by silence alone, never by its length; an attempt's own timeout is a header that the filter sets.
+        "timeout": "0s",
+        "idle_timeout": seconds(idle_timeout_ms(config)),
+        "retry_policy": {
+            // The filter sets x-envoy-max-retries to what a request's plan has left, 0 included.
+            "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-status-codes",
+            "retriable_status_codes": [401, 403, 429],
+            "num_retries": MAX_RETRIES,
+            // The next attempt is for somebody else: there is nothing to wait for.
+            "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.005s"},
+        },
+    })
+}
+
+/// Everything else, as if Weir were not there: the gateway role is not even in such a request's chain.
+fn outside(config: &Config) -> Value {
+    let (kind, action) = match &config.unmatched_cluster {
+        Some(cluster) => ("route", json!({"cluster": cluster, "timeout": "0s"})),
+        None => ("direct_response", json!({"status": 404})),
+    };
+    json!({
+        "name": "outside",
+        "match": {"prefix": "/"},
+        kind: action,
+        "typed_per_filter_config": {wasm::name(wasm::GATEWAY): {
+            "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+            "disabled": true,
+        }},
+    })
+}
+
+/// Envoy's idle timer does not start anew with a retry: it must outlast all the attempts of a plan.
+fn idle_timeout_ms(config: &Config) -> u64 {
+    let plans = config.endpoints.iter().flat_map(|endpoint| endpoint.plans.iter().map(move |plan| (endpoint, plan)));
+    let waits = plans.map(|(endpoint, plan)| {
+        let entities = plan.entities.iter().filter_map(|index| endpoint.entities.get(*index));
+        entities.map(|entity| entity.first_byte_ms).fold(0, u64::saturating_add)
+    });
+    waits.max().unwrap_or_default().saturating_add(IDLE_SLACK_MS).max(IDLE_FLOOR_MS)
+}
+
+/// Protobuf's JSON form of a duration.
+fn seconds(millis: u64) -> String {
+    format!("{}.{:03}s", millis / 1_000, millis % 1_000)
+}
+
+/// As the filter matches it. Envoy compares the path without its query string; a regex must match all of it.
+fn matcher(pattern: &str) -> Value {
+    match pattern.split_once("{name}") {
+        None => json!({"path": pattern}),
+        Some((before, after)) => {
+            json!({"safe_regex": {"regex": format!("{}[^/]+{}", literal(before), literal(after))}})
+        }
+    }
+}
+
+/// `text` as a regex that matches nothing else.
+fn literal(text: &str) -> String {
+    text.chars().fold(String::new(), |mut regex, character| {
+        if r"\.+*?()|[]{}^$".contains(character) {
+            regex.push('\\');
+        }
+        regex.push(character);
+        regex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, expected) in [
+            ("/v1/models", json!({"path": "/v1/models"})),
+            ("/a/{name}/b", json!({"safe_regex": {"regex": "/a/[^/]+/b"}})),
+            ("/api/2.0/{name}", json!({"safe_regex": {"regex": r"/api/2\.0/[^/]+"}})),
+        ] {
+            assert_eq!(matcher(pattern), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (millis, expected) in [(0, "0.000s"), (1, "0.001s"), (390_000, "390.000s"), (61_050, "61.050s")] {
+            assert_eq!(seconds(millis), expected);
+        }
+    }
+}

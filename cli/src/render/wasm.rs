@@ -1,0 +1,47 @@
+//! The two instances of the one wasm file: `gateway` before the router, `attempt` in it. Same VM id, same policy, byte for
+//! byte; only the root's name tells them apart.
+
+use serde_json::{Value, json};
+use weir_core::config::Config;
+
+use super::bootstrap::Options;
+
+/// Decides once per request.
+pub const GATEWAY: &str = "gateway";
+/// Runs once per attempt.
+pub const ATTEMPT: &str = "attempt";
+
+/// The filter's name, by which a route may switch it off.
+pub fn name(role: &str) -> String {
+    format!("weir.{role}")
+}
+
+/// The HTTP filter for `role`, which is the plugin's `root_id`.
+pub fn filter(role: &str, config: &Config, policy_json: &str, options: &Options) -> Value {
+    json!({
+        "name": name(role),
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": name(role),
+                "root_id": role,
+                // Without it a pause on the request's headers never sees the body.
+                "allow_on_headers_stop_iteration": true,
+                // After a trap the VM is made anew; until then requests are refused, never waved through.
+                "failure_policy": "FAIL_RELOAD",
+                "vm_config": {
+                    // Counters live in shared data under this id: to change it is to reset every limit.
+                    "vm_id": "weir",
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": options.wasm}},
+                    // Names only: values do not show in /config_dump.
+                    "environment_variables": {"host_env_keys": config.environment},
+                },
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": policy_json,
+                },
+            },
+        },
+    })
+}
