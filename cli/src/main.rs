@@ -1,5 +1,6 @@
 //! `weir`: one binary, one subcommand each. It reads the command line and hands over.
 
+mod collect;
 mod mock;
 mod signals;
 
@@ -11,11 +12,13 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "weir", version)]
 enum Command {
+    Collect(collect::Args),
     Mock(mock::Args),
 }
 
 fn main() -> ExitCode {
     match Command::parse() {
+        Command::Collect(args) => collect::run(args),
         Command::Mock(args) => mock::run(args),
     }
 }
