@@ -1,8 +1,11 @@
 //! `weir`: one binary, one subcommand each. It reads the command line and hands over.
 
 mod check;
+mod collect;
+mod mock;
 mod policy;
 mod render;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -13,12 +16,16 @@ use clap::Parser;
 #[command(name = "weir", version)]
 enum Command {
     Check(check::Args),
+    Collect(collect::Args),
+    Mock(mock::Args),
     Render(render::Args),
 }
 
 fn main() -> ExitCode {
     match Command::parse() {
         Command::Check(args) => check::run(args),
+        Command::Collect(args) => collect::run(args),
+        Command::Mock(args) => mock::run(args),
         Command::Render(args) => render::run(args),
     }
 }
