@@ -17,7 +17,7 @@ build() {
   fi
   CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${flags[*]}")
   export CARGO_ENCODED_RUSTFLAGS
-  CARGO_TARGET_DIR=$ROOT/target/wasm "${cargo[@]}" build --manifest-path "$ROOT/Cargo.toml" --locked --release \
+  CARGO_TARGET_DIR=$ROOT/target/wasm "${cargo[@]}" build --manifest-path "$ROOT/Cargo.toml" --locked --profile wasm \
     -p weir-filter --target wasm32-wasip1 "${more[@]}" >&2
 }
 
@@ -27,7 +27,7 @@ optimize() {
     --enable-multivalue --enable-reference-types "$1" -o "$2" 2>"$2.log" && rm -f "$2.log"
 }
 
-built=$ROOT/target/wasm/wasm32-wasip1/release/weir.wasm
+built=$ROOT/target/wasm/wasm32-wasip1/wasm/weir.wasm
 wasm=$ROOT/dist/weir.wasm
 mkdir -p "$ROOT/dist"
 step "build weir.wasm with $toolchain's compiler (under a minute; the first time up to three)" build

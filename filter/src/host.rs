@@ -1,11 +1,14 @@
-//! The only file that calls the host: proxy-wasm's own calls, without the SDK's wrappers, which panic on a status that
-//! they do not expect and copy a header map into vectors of strings. A call that the host refuses has no result here, and
-//! none panics.
+//! The only file that calls the host: proxy-wasm's own calls, without the SDK's wrappers (but for callouts), which panic on
+//! a status that they do not expect and copy a header map into vectors of strings. A call that the host refuses has no
+//! result here, and none panics.
 
 mod abi;
 mod random;
 
+use std::time::Duration;
+
 use abi::{Buffer, Map, MetricKind, OK, returned};
+use proxy_wasm::hostcalls;
 use weir_core::{
     export::Post,
     headers::Headers,
@@ -131,29 +134,12 @@ impl EnvoyHost {
         };
     }
 
-    /// Sends a callout; false where the cluster does not exist or the call cannot be made now.
+    /// Sends a callout; false where the cluster does not exist or the call cannot be made now. By the SDK's own wrapper,
+    /// which knows by it whose the answer is.
     pub fn post(&self, post: &Post) -> bool {
-        let headers =
-            Headers::from_pairs(post.headers.iter().map(|(name, value)| (*name, value.as_bytes()))).into_bytes();
-        let no_trailers = Headers::from_pairs([]).into_bytes();
-        let timeout_ms = u32::try_from(post.timeout_ms).unwrap_or(u32::MAX);
-        let mut id = 0;
-        // SAFETY: all of it outlives the call; the host writes `id` during it.
-        let status = unsafe {
-            abi::proxy_http_call(
-                post.cluster.as_ptr(),
-                post.cluster.len(),
-                headers.as_ptr(),
-                headers.len(),
-                post.body.as_ptr(),
-                post.body.len(),
-                no_trailers.as_ptr(),
-                no_trailers.len(),
-                timeout_ms,
-                &raw mut id,
-            )
-        };
-        status == OK
+        let headers: Vec<_> = post.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let timeout = Duration::from_millis(post.timeout_ms);
+        hostcalls::dispatch_http_call(&post.cluster, headers, Some(&post.body), Vec::new(), timeout).is_ok()
     }
 
     /// The status of the callout's answer that is being delivered.

@@ -49,18 +49,6 @@ unsafe extern "C" {
         size: *mut usize,
         cas: *mut u32,
     ) -> i32;
-    pub fn proxy_http_call(
-        cluster: *const u8,
-        cluster_size: usize,
-        headers: *const u8,
-        headers_size: usize,
-        body: *const u8,
-        body_size: usize,
-        trailers: *const u8,
-        trailers_size: usize,
-        timeout_ms: u32,
-        id: *mut u32,
-    ) -> i32;
     pub fn proxy_increment_metric(id: u32, offset: i64) -> i32;
     pub fn proxy_record_metric(id: u32, value: u64) -> i32;
     pub fn proxy_remove_header_map_value(map: i32, name: *const u8, name_size: usize) -> i32;
