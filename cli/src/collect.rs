@@ -35,6 +35,10 @@ use sink::Sink;
 /// How long a stop waits for posts in flight.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long a connection may be idle, or take for a request's head. Longer than the hour that Envoy keeps an idle upstream
+/// connection, so that it is never closed here just as Envoy sends a batch.
+const IDLE: Duration = Duration::from_secs(3660);
+
 /// Receive usage records and store them durably, each once.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -154,8 +158,9 @@ async fn serve(collector: Arc<Collector>, listener: TcpListener, stop: impl Futu
             let collector = Arc::clone(&collector);
             async move { Ok::<_, Infallible>(collector.serve(request).await) }
         });
-        let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
+        let connection = connections.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move { drop(connection.await) });
     }
     drop(listener);

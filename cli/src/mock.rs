@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -105,8 +105,10 @@ async fn connection(mock: Arc<Mock>, stream: TcpStream) {
         let (mock, switch) = (Arc::clone(&mock), switch.clone());
         async move { mock.serve(request, switch).await }
     });
+    // hyper's limit on the time for a request's head also runs on idle connections: a proxy's pool would lose them.
+    let server = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(line), service);
     // Errors here are the peer's going away, or ours on purpose.
-    let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(line), service).await;
+    let _ = server.await;
 }
 
 /// A connection that ends with RST when its switch is on.

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::line::{self, Rejected, RowId, Table};
 use super::sink::{Batch, Sink, SinkFailure};
-use files::{Appended, cut_torn_line, day_files, sync_dir};
+use files::{Appended, day_files, mend, sync_dir};
 
 const QUARANTINE: &str = "quarantine";
 
@@ -38,14 +38,22 @@ impl NdjsonSink {
     /// Opens a folder, made if need be, and cuts off what a crash left half written.
     pub fn open(dir: &Path) -> Result<(Self, Vec<Repair>), SinkFailure> {
         std::fs::create_dir_all(dir).map_err(SinkFailure::at("create", dir))?;
-        if let Some(parent) = dir.parent().filter(|parent| parent.is_dir()) {
-            sync_dir(parent)?;
+        match dir.parent() {
+            // A bare name is a folder in the current one.
+            Some(parent) if parent.as_os_str().is_empty() => sync_dir(Path::new("."))?,
+            Some(parent) => sync_dir(parent)?,
+            None => {}
         }
         let lock = lock(&dir.join(".lock"))?;
+        sync_dir(dir)?;
         let mut repairs = Vec::new();
         for table in Table::ALL.map(Table::name).into_iter().chain([QUARANTINE]) {
-            for path in day_files(&dir.join(table))? {
-                let cut_bytes = cut_torn_line(&path)?;
+            let folder = dir.join(table);
+            if folder.is_dir() {
+                sync_dir(&folder)?;
+            }
+            for path in day_files(&folder)? {
+                let cut_bytes = mend(&path)?;
                 if cut_bytes > 0 {
                     repairs.push(Repair { path, cut_bytes });
                 }

@@ -76,14 +76,16 @@ pub fn day_files(folder: &Path) -> Result<Vec<PathBuf>, SinkFailure> {
     Ok(paths)
 }
 
-/// Cuts a file after its last newline and says how many bytes went.
-pub fn cut_torn_line(path: &Path) -> Result<u64, SinkFailure> {
+/// Cuts a file after its last newline and says how many bytes went. What remains is on disk: a process that was killed may have
+/// left rows that only the kernel holds, and a row that is read back counts as stored.
+pub fn mend(path: &Path) -> Result<u64, SinkFailure> {
     let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(SinkFailure::at("open", path))?;
     let length = file.metadata().map_err(SinkFailure::at("look at", path))?.len();
     let whole = whole_lines(&mut file, length).map_err(SinkFailure::at("read", path))?;
     if whole < length {
-        file.set_len(whole).and_then(|()| file.sync_all()).map_err(SinkFailure::at("repair", path))?;
+        file.set_len(whole).map_err(SinkFailure::at("repair", path))?;
     }
+    file.sync_all().map_err(SinkFailure::at("sync", path))?;
     Ok(length.saturating_sub(whole))
 }
 
@@ -122,7 +124,7 @@ mod tests {
             (&format!("{long}\ntorn"), &format!("{long}\n")),
         ] {
             fs::write(&path, content).unwrap();
-            let cut = cut_torn_line(&path).unwrap();
+            let cut = mend(&path).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), *left);
             assert_eq!(cut, (content.len() - left.len()) as u64);
         }
