@@ -35,6 +35,8 @@ fn connection_manager(config: &Config, policy_json: &str, options: &Options) -> 
         // Who the model's server is, is no client's business: the filter removes a provider's `server`, and nothing is put
         // in its place. Outside the scope the header stays as it came.
         "server_header_transformation": "PASS_THROUGH",
+        // A provider behind TLS must not be told that its own scheme is http.
+        "scheme_header_transformation": {"match_upstream": true},
         // A client that is slow to finish its headers holds no stream.
         "request_headers_timeout": "10s",
         // Envoy's own default, for what Weir answers and what it lets pass; Weir's routes have their own (`routes`).

@@ -1,17 +1,17 @@
 //! Which requests are Weir's: its hosts and its paths, and where all others go.
 //!
-//! A route with `cluster_header` may match only what the filter deems within its scope. On such a route the routing header
-//! is the only thing that picks a cluster; it is removed as a request comes in (`listener`) and set by the filter alone. Both
-//! sides read one table of paths. If they disagreed on a host or a path all the same, a request that the filter lets pass
-//! would find no cluster (503), and the filter is disabled on every route that is not Weir's: neither way does a request
-//! reach a provider unseen, or a provider's credential another cluster.
+//! A request is routed twice. As it comes in, its host and path say whether it is Weir's: on every other route the filter
+//! is disabled. When the filter has rewritten it for a provider, path and host are the provider's, and the routing header
+//! picks the cluster, on the one route that looks at it. That header is removed as a request comes in (`listener`), so it is
+//! there only where the filter has set it. Filter and routes read one table of paths; if they disagreed all the same, a
+//! request that the filter lets pass would find no cluster (404): it reaches no provider unseen.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use weir_core::{
     config::Config,
-    paths::{CLUSTER_HEADER, PATHS, Path, Target},
+    paths::{CLUSTER_HEADER, PATHS, Path},
 };
 
 use super::{jwt, wasm};
@@ -25,7 +25,8 @@ const IDLE_FLOOR_MS: u64 = 300_000;
 const IDLE_SLACK_MS: u64 = 30_000;
 
 pub fn route_config(config: &Config) -> Value {
-    let mut weir: Vec<_> = PATHS.iter().map(|path| weir_route(config, path)).collect();
+    let mut weir = vec![rewritten(config)];
+    weir.extend(PATHS.iter().map(|path| incoming(config, path)));
     weir.push(outside(config));
     // Envoy refuses a host that stands twice.
     let hosts: BTreeSet<_> = config.scope.hosts.iter().collect();
@@ -34,7 +35,7 @@ pub fn route_config(config: &Config) -> Value {
     } else {
         json!([
             {"name": "weir", "domains": hosts, "routes": weir},
-            {"name": "outside", "domains": ["*"], "routes": [outside(config)]},
+            {"name": "outside", "domains": ["*"], "routes": [rewritten(config), outside(config)]},
         ])
     };
     json!({
@@ -47,24 +48,36 @@ pub fn route_config(config: &Config) -> Value {
     })
 }
 
-fn weir_route(config: &Config, path: &Path) -> Value {
-    let (kind, action) = match path.target {
-        Target::Query { .. } => ("route", to_model(config)),
-        // The filter answers before this 404 can.
-        Target::Local(_) => ("direct_response", json!({"status": 404})),
-    };
+/// What the filter has rewritten for a provider, or lets pass to `unmatched_cluster`.
+fn rewritten(config: &Config) -> Value {
+    json!({
+        "name": "weir",
+        "match": {"prefix": "/", "headers": [{"name": CLUSTER_HEADER, "present_match": true}]},
+        "request_body_buffer_limit": buffer_limit(config),
+        "route": to_model(config),
+        // Envoy looks for a route only in a request with x-forwarded-proto, so the filter leaves it to this one.
+        "request_headers_to_remove": [CLUSTER_HEADER, "x-forwarded-proto"],
+    })
+}
+
+/// A request as its client sent it. The filter answers it or rewrites it before this 404 can.
+fn incoming(config: &Config, path: &Path) -> Value {
     let mut route = json!({
         "name": format!("weir:{}", path.pattern),
         // Of any method: a wrong one is the filter's to refuse.
         "match": matcher(path.pattern),
-        // Per route, so that what passes keeps Envoy's own bound. Twice the filter's limit: it answers 413 first.
-        "request_body_buffer_limit": (config.max_request_bytes as u64).saturating_mul(2),
-        kind: action,
+        "request_body_buffer_limit": buffer_limit(config),
+        "direct_response": {"status": 404},
     });
     if let (Some(per_route), Some(route)) = (jwt::per_route(config), route.as_object_mut()) {
         route.insert("typed_per_filter_config".into(), json!({jwt::FILTER: per_route}));
     }
     route
+}
+
+/// Per route, so that what passes keeps Envoy's own bound. Twice the filter's limit: it answers 413 first.
+fn buffer_limit(config: &Config) -> u64 {
+    (config.max_request_bytes as u64).saturating_mul(2)
 }
 
 fn to_model(config: &Config) -> Value {

@@ -23,6 +23,8 @@ const FORWARDED: &[&str] = &[
     "openai-beta",
     "traceparent",
     "tracestate",
+    // Envoy finds no route without it; the route takes it off (`weir render`).
+    "x-forwarded-proto",
 ];
 
 /// Headers that an attempt sets: gone from the request before anybody but the provider can see them.
