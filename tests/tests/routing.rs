@@ -7,8 +7,9 @@ use weir_e2e::process::free_port;
 use weir_e2e::{Addresses, Call, Endpoint, Policy, Rig, Setup};
 
 /// What OpenAI's API and HTTP define, and the trace. Nothing else may reach a provider.
-const DEFINED: [&str; 8] = [
+const DEFINED: [&str; 9] = [
     "accept",
+    "accept-encoding",
     "authorization",
     "content-length",
     "content-type",
