@@ -1,7 +1,10 @@
 //! The listener: where requests come in, and the chain of filters that they meet.
 
 use serde_json::{Value, json};
-use weir_core::{config::Config, paths::CLUSTER_HEADER};
+use weir_core::{
+    config::Config,
+    paths::{AUTHORITY_HEADER, CLUSTER_HEADER},
+};
 
 use super::{
     access_log,
@@ -41,7 +44,7 @@ fn connection_manager(config: &Config, policy_json: &str, options: &Options) -> 
         "request_headers_timeout": "10s",
         // Envoy's own default, for what Weir answers and what it lets pass; Weir's routes have their own (`routes`).
         "stream_idle_timeout": "300s",
-        "early_header_mutation_extensions": [remove_routing_header()],
+        "early_header_mutation_extensions": [remove_routing_headers()],
         "access_log": [access_log::access_log(&options.access_log)],
         "http_filters": http_filters(config, policy_json, options),
         "route_config": routes::route_config(config),
@@ -49,12 +52,12 @@ fn connection_manager(config: &Config, policy_json: &str, options: &Options) -> 
 }
 
 /// Before anything else sees the request, on every path and host: only the filter chooses clusters, no client can.
-fn remove_routing_header() -> Value {
+fn remove_routing_headers() -> Value {
     json!({
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            "mutations": [{"remove": CLUSTER_HEADER}],
+            "mutations": [{"remove": CLUSTER_HEADER}, {"remove": AUTHORITY_HEADER}],
         },
     })
 }

@@ -14,7 +14,7 @@ use crate::{
     host::{Effect, Host, Step},
     limits::{Admission, Charge, Unit},
     metrics::Metric,
-    paths::CLUSTER_HEADER,
+    paths::{AUTHORITY_HEADER, CLUSTER_HEADER},
     plan, provider,
     reply::{Denied, Standings, text},
     request::{self, ApiRequest, InvalidRequest, Prompt},
@@ -183,7 +183,7 @@ fn first_attempt(
         };
         effects.push(Effect::SetState(attempt::PLAN, handover.write()));
     }
-    provider::address(entity, endpoint.task, &mut effects);
+    provider::address(entity, endpoint.task, AUTHORITY_HEADER, &mut effects);
     effects.push(Effect::SetRequestHeader("accept-encoding".into(), text("identity")));
     effects.push(Effect::SetRequestHeader(CLUSTER_HEADER.into(), text(plan.cluster.clone())));
     effects.push(Effect::SetRequestHeader("x-envoy-max-retries".into(), text(fallbacks.to_string())));
