@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use weir_core::{
+    attempt,
     config::Config,
     paths::{AUTHORITY_HEADER, CLUSTER_HEADER},
 };
@@ -71,7 +72,7 @@ fn http_filters(config: &Config, policy_json: &str, options: &Options) -> Vec<Va
             // No x-envoy-* to providers or callers.
             "suppress_envoy_headers": true,
             // Here and not in a cluster: those of a cluster behind a composite one do not run.
-            "upstream_http_filters": [role(wasm::ATTEMPT), {
+            "upstream_http_filters": [with_a_plan(&role(wasm::ATTEMPT)), {
                 "name": "envoy.filters.http.upstream_codec",
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
@@ -84,4 +85,34 @@ fn http_filters(config: &Config, policy_json: &str, options: &Options) -> Vec<Va
     filters.push(role(wasm::GATEWAY));
     filters.push(router);
     filters
+}
+
+/// The attempt role is for requests whose plan has a fallback: for all others it is skipped, which saves a context in the
+/// VM each (docs/decisions/0003-the-first-attempt.md).
+fn with_a_plan(filter: &Value) -> Value {
+    let plan = json!({
+        "input": {
+            "name": "plan",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput",
+                "key": format!("wasm.{}", attempt::PLAN),
+            },
+        },
+        "value_match": {"safe_regex": {"google_re2": {}, "regex": "(?s).+"}},
+    });
+    let skip = json!({
+        "name": "skip",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.common.matcher.action.v3.SkipFilter"},
+    });
+    json!({
+        "name": filter["name"],
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher",
+            "extension_config": filter,
+            "xds_matcher": {"matcher_list": {"matchers": [{
+                "predicate": {"not_matcher": {"single_predicate": plan}},
+                "on_match": {"action": skip},
+            }]}},
+        },
+    })
 }
