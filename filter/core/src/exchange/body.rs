@@ -48,18 +48,18 @@ impl AwaitBody {
     }
 
     /// Trailers finish the body.
-    pub fn trailers(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+    pub fn trailers(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         self.whole(gateway, host)
     }
 
     /// Envoy has refused the request itself: too large for its buffers, or too slow.
-    pub fn answered_by_envoy(self: Box<Self>, host: &impl Host) -> (Phase, Step) {
+    pub fn answered_by_envoy(self, host: &impl Host) -> (Phase, Step) {
         let status = host.response_header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
         (Phase::Replied(Box::new(Replied::by_envoy(self.facts, status.unwrap_or(0)))), Step::default())
     }
 
     /// The client went away before its request was whole.
-    pub fn abandoned(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+    pub fn abandoned(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         Replied::abandoned(self.facts).close(gateway, host)
     }
 
