@@ -3,3 +3,4 @@
 
 mod door;
 pub mod drive;
+mod orders;

@@ -103,7 +103,7 @@ fn access_logs_see_the_clients_request() {
         ("user-agent", "curl"),
         ("x-request-id", "r-1"),
     ];
-    for is_answered in [true] {
+    for is_answered in [true, false] {
         let mut stream = rig.send(&headers, &chat(json!({})));
         stream.begin_attempt();
         if is_answered {
