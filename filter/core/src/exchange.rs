@@ -78,6 +78,8 @@ impl Exchange {
             (Phase::AwaitAnswer(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (Phase::ReadAnswer(phase), Input::Log | Input::Done) => phase.close(gateway, host),
             (Phase::Replied(phase), Input::Log | Input::Done) => phase.close(gateway, host),
+            // Of a refused request nothing goes on, whatever of it still comes.
+            (phase @ Phase::Replied(_), Input::RequestBody { .. } | Input::RequestTrailers) => (phase, Step::wait()),
             (phase, _) => (phase, Step::default()),
         };
         self.phase = phase;
