@@ -14,6 +14,17 @@ use crate::{
     reply::{self, Denied, Reply},
 };
 
+/// Headers that are Weir's own, or by which a client could steer the router: taken off what passes, by their beginning.
+const STEERING: [&str; 7] = [
+    "x-weir-",
+    "x-envoy-hedge-",
+    "x-envoy-max-retries",
+    "x-envoy-original-dst-host",
+    "x-envoy-retriable-",
+    "x-envoy-retry-",
+    "x-envoy-upstream-",
+];
+
 /// Answers that anybody may have.
 pub fn without_caller(local: Local) -> Option<Reply> {
     (local == Local::Health).then(|| reply::json(&json!({ "status": "OK" })))
@@ -37,16 +48,7 @@ pub fn unmatched(gateway: &Gateway, facts: Facts, name: &str) -> Result<(Phase, 
     let Unmatched::Pass { cluster } = &gateway.config.unmatched else {
         return Err(Replied::new(facts, Denied::UnknownEndpoint { name: name.to_owned() }));
     };
-    let spoofable = |name: &&str| {
-        name.starts_with("x-weir-")
-            || name.starts_with("x-envoy-retry-")
-            || name.starts_with("x-envoy-upstream-")
-            || matches!(
-                *name,
-                "x-envoy-max-retries" | "x-envoy-retriable-header-names" | "x-envoy-retriable-status-codes"
-            )
-            || name.starts_with("x-envoy-hedge-")
-    };
+    let spoofable = |name: &&str| STEERING.iter().any(|prefix| name.starts_with(prefix));
     let removed = facts.headers().iter().map(|(name, _)| name).filter(spoofable);
     let mut effects: Vec<Effect> =
         removed.map(|name| Effect::RemoveRequestHeader(Cow::Owned(name.to_owned()))).collect();

@@ -30,6 +30,8 @@ const CLIENT_HEADERS: &[(&str, &str, bool)] = &[
     ("x-envoy-hedge-on-per-try-timeout", "true", false),
     ("x-envoy-internal", "true", false),
     ("x-envoy-max-retries", "99", false),
+    ("x-envoy-original-dst-host", "10.0.0.1:80", false),
+    ("x-envoy-retriable-status-codes", "200", false),
     ("x-envoy-peer-metadata", "mesh", false),
     ("x-envoy-retry-on", "5xx", false),
     ("x-envoy-upstream-alt-stat-name", "evil", false),
