@@ -74,6 +74,7 @@ impl Exchange {
             (Phase::AwaitBody(phase), Input::ResponseHeaders { .. }) => phase.answered_by_envoy(host),
             (Phase::AwaitAnswer(phase), Input::ResponseHeaders { end }) => phase.headers(gateway, end, host),
             (Phase::ReadAnswer(phase), Input::ResponseBody { size, end }) => phase.body(size, end, host),
+            (Phase::ReadAnswer(phase), Input::ResponseTrailers) => phase.trailers(host),
             (Phase::AwaitBody(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (Phase::AwaitAnswer(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (Phase::ReadAnswer(phase), Input::Log | Input::Done) => phase.close(gateway, host),

@@ -120,7 +120,7 @@ impl ReadAnswer {
                 let usage = Usage::of(&read, self.facts.prompt_characters.unwrap_or(0));
                 (read, usage)
             }
-            Body::Passed | Body::Replaced(_) | Body::Reshaped(_) => {
+            Body::Passed | Body::Replaced(_) | Body::Reshaped { .. } => {
                 (Read { complete: true, ..Read::default() }, Usage::default())
             }
         };

@@ -1,6 +1,7 @@
 //! Whole exchanges over a fake host: what the providers receive, what the client gets, what is recorded. `drive` plays
 //! Envoy, the client and the providers; each other file is one theme.
 
+mod answers;
 mod door;
 pub mod drive;
 mod orders;

@@ -130,7 +130,8 @@ fn access_logs_see_the_clients_request() {
 fn the_key_says_who_calls_whatever_a_header_says() {
     let rig = Rig::new(&policy());
     let key = ("authorization", "Bearer bob-key");
-    let rows: &[(&[(&str, &str)], &str, &str)] = &[
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let rows: &[Row<'_>] = &[
         (&[key, ("x-user", "alice")], "192.0.2.1:1", "bob"),
         (&[key, ("x-user", "alice")], "10.0.0.1:1", "bob"),
         (&[("x-user", "carol"), ("x-groups", "a, b")], "10.0.0.1:1", "carol"),

@@ -134,7 +134,8 @@ impl Rig {
         let pairs = pairs.iter().map(|(name, value)| (*name, value.as_bytes()));
         self.host.request_headers.replace(Headers::from_pairs(pairs));
         let exchange = Exchange::new(self.gateway.clone());
-        let mut stream = Stream { rig: self, exchange, verdict: Verdict::Continue, sent: Vec::new(), attempts: 0 };
+        let mut stream =
+            Stream { rig: self, exchange, verdict: Verdict::Continue, sent: Vec::new(), kept: Vec::new(), attempts: 0 };
         stream.input(Input::RequestHeaders { end });
         stream
     }
@@ -164,6 +165,8 @@ pub struct Stream<'r> {
     pub verdict: Verdict,
     /// The body as the gateway role sends it: what Envoy restores for each attempt.
     sent: Vec<u8>,
+    /// What of the answer is paused.
+    kept: Vec<u8>,
     attempts: u64,
 }
 
@@ -313,12 +316,34 @@ impl Stream<'_> {
         self.input(Input::ResponseHeaders { end });
     }
 
-    /// What the client gets of a piece of the answer.
+    /// What the client gets of a piece of the answer. What is paused stays with Envoy, which shows all of it next time.
     pub fn piece(&mut self, piece: &str, end: bool) -> String {
         let host = &self.rig.host;
-        host.response_chunk.replace(piece.as_bytes().to_vec());
-        self.input(Input::ResponseBody { size: piece.len(), end });
-        lossy(&host.response_chunk.borrow())
+        let mut buffer = std::mem::take(&mut self.kept);
+        buffer.extend_from_slice(piece.as_bytes());
+        host.response_chunk.replace(buffer.clone());
+        self.input(Input::ResponseBody { size: buffer.len(), end });
+        self.passed()
+    }
+
+    /// Trailers end the answer: what the client gets of its body then.
+    pub fn answer_trailers(&mut self) -> String {
+        // What has passed is not there any more.
+        self.rig.host.response_chunk.replace(std::mem::take(&mut self.kept));
+        let had_body = !self.rig.host.response_chunk.borrow().is_empty();
+        self.input(Input::ResponseTrailers);
+        if had_body { self.passed() } else { String::new() }
+    }
+
+    fn passed(&mut self) -> String {
+        let buffer = self.rig.host.response_chunk.take();
+        match self.verdict {
+            Verdict::Continue => lossy(&buffer),
+            Verdict::Pause => {
+                self.kept = buffer;
+                String::new()
+            }
+        }
     }
 
     pub fn seen(&self, body: String) -> Seen {
