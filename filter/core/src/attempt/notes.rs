@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-/// What the attempt role needs to send the request elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the attempt role needs to send the request elsewhere. By default there is nowhere to send it to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Handover {
     /// [`crate::config::Config::hash`]: indices mean nothing in another configuration.
     pub config: String,

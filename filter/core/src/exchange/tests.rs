@@ -4,4 +4,5 @@
 mod answers;
 mod door;
 pub mod drive;
+mod fallback;
 mod orders;
