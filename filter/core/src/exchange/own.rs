@@ -8,7 +8,6 @@ use super::{Gateway, Phase, close::Replied, facts::Facts};
 use crate::{
     config::Unmatched,
     host::{Effect, Step},
-    identity::Caller,
     paths::{CLUSTER_HEADER, Local},
     policy,
     reply::{self, Denied, Reply},
@@ -26,20 +25,18 @@ const STEERING: [&str; 7] = [
 ];
 
 /// Answers that anybody may have.
-pub fn without_caller(local: Local) -> Option<Reply> {
-    (local == Local::Health).then(|| reply::json(&json!({ "status": "OK" })))
+pub fn without_caller(local: Local, facts: &Facts) -> Option<Reply> {
+    (local == Local::Health).then(|| reply::json(&json!({ "status": "OK" }), &facts.id))
 }
 
 /// Answers that depend on who asks: the endpoints that he may query, as OpenAI lists models.
-pub fn for_caller(local: Local, gateway: &Gateway, caller: &Caller) -> Option<Reply> {
-    if local != Local::Models {
-        return None;
-    }
+pub fn for_caller(local: Local, gateway: &Gateway, facts: &Facts) -> Option<Reply> {
+    let caller = facts.caller.as_ref().filter(|_| local == Local::Models)?;
     let endpoints = gateway.config.endpoints.iter().filter(|endpoint| policy::may_query(endpoint, caller));
     let data: Vec<_> = endpoints
         .map(|endpoint| json!({ "id": endpoint.name, "object": "model", "created": 0, "owned_by": "weir" }))
         .collect();
-    Some(reply::json(&json!({ "object": "list", "data": data })))
+    Some(reply::json(&json!({ "object": "list", "data": data }), &facts.id))
 }
 
 /// An endpoint or a model that the policy does not know: refused, or passed on with nothing but the door's own headers

@@ -2,7 +2,11 @@
 //! Envoy, the client and the providers; each other file is one theme.
 
 mod answers;
+mod cost;
 mod door;
 pub mod drive;
 mod fallback;
+mod limits;
 mod orders;
+mod record;
+mod refusals;
