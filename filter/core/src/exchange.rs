@@ -74,10 +74,13 @@ impl Exchange {
             (Phase::AwaitBody(phase), Input::ResponseHeaders { .. }) => phase.answered_by_envoy(host),
             (Phase::AwaitAnswer(phase), Input::ResponseHeaders { end }) => phase.headers(gateway, end, host),
             (Phase::ReadAnswer(phase), Input::ResponseBody { size, end }) => phase.body(size, end, host),
+            (Phase::ReadAnswer(phase), Input::ResponseTrailers) => phase.trailers(host),
             (Phase::AwaitBody(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (Phase::AwaitAnswer(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (Phase::ReadAnswer(phase), Input::Log | Input::Done) => phase.close(gateway, host),
             (Phase::Replied(phase), Input::Log | Input::Done) => phase.close(gateway, host),
+            // Of a refused request nothing goes on, whatever of it still comes.
+            (phase @ Phase::Replied(_), Input::RequestBody { .. } | Input::RequestTrailers) => (phase, Step::wait()),
             (phase, _) => (phase, Step::default()),
         };
         self.phase = phase;
@@ -101,4 +104,4 @@ impl Step {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -146,3 +146,6 @@ fn post(logging: &Logging, body: Vec<u8>) -> Post {
     }
     Post { cluster: logging.cluster.name().to_owned(), headers, body, timeout_ms: TIMEOUT_MS }
 }
+
+#[cfg(test)]
+mod tests;
