@@ -45,6 +45,8 @@ impl Envoy {
         std::fs::write(&config, bootstrap.to_string()).expect("the configuration can be written");
 
         let mut command = Command::new(binary());
+        // Where a policy's relative `jwks_file` lies.
+        command.current_dir(launch.folder);
         command.env_clear().envs(launch.environment.iter().map(|(name, value)| (name, value)));
         command.arg("--config-path").arg(&config).args([
             "--disable-hot-restart",

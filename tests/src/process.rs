@@ -1,7 +1,7 @@
 //! Processes that a rig starts, and where they write: a free port, a folder, a child that ends with its owner. Waits are bounded.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,14 +20,18 @@ pub fn dist(name: &str) -> PathBuf {
 }
 
 /// A port that nobody listens on. It lies below Linux's range for outgoing connections (32768 up), so that none of the many
-/// that a load opens takes it before its owner does.
+/// that a load opens takes it before its owner does. The UDP port of the same number, held until this process ends, claims it
+/// among all test runs on the machine.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let start = std::process::id().wrapping_mul(61);
     for _ in 0..2000 {
         let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
         let port = u16::try_from(12_000 + offset).expect("below 32768");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if let Ok(claim) = UdpSocket::bind(("127.0.0.1", port))
+            && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        {
+            std::mem::forget(claim);
             return port;
         }
     }
@@ -95,8 +99,13 @@ impl Process {
     /// Waits until `ready` holds; panics with the log's end when the process ends or the time is over.
     pub async fn wait_until(&mut self, bound: Duration, ready: impl AsyncFn() -> bool) {
         let end = Instant::now() + bound;
-        while !ready().await {
+        loop {
+            let answers = ready().await;
+            // What answers for a process that has ended is somebody else.
             let over = self.child.try_wait().ok().flatten();
+            if over.is_none() && answers {
+                return;
+            }
             if over.is_some() || Instant::now() >= end {
                 panic!("{} was not ready within {bound:?} (ended: {over:?})\n{}", self.name, self.tail(30));
             }

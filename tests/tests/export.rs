@@ -52,7 +52,9 @@ async fn every_record_survives_ten_seconds_without_a_collector() {
 
 #[tokio::test]
 async fn a_full_buffer_drops_and_counts() {
-    let policy = |at: &Addresses| policy(at).set("/logging/max_buffered_bytes", json!(65_536));
+    let policy = |at: &Addresses| {
+        policy(at).set("/logging/max_buffered_bytes", json!(65_536)).set("/logging/max_batch_bytes", json!(16_384))
+    };
     let mut rig = Setup::new(&["a"], policy).workers(1).start().await;
     rig.collector.kill();
     assert_eq!(rig.load(1_000, 16, |_| call()).await.count(200), 1_000);

@@ -78,10 +78,10 @@ async fn unmatched_models_pass_where_the_policy_says_so() {
     let edit = |bootstrap: &mut Bootstrap, at: &Addresses| bootstrap.add_cluster("other", at.mock("other"));
     let rig = Setup::new(&["a", "other"], policy).edit(edit).start().await;
     let body = chat("somebody-elses-model", json!({"usage_context": {"kept": "as it is"}})).to_string();
-    let answer = rig.send(Call::post("/v1/chat/completions", body.clone()).key("their-key")).await;
+    let answer = rig.send(Call::post("/v1/chat/completions", body.clone()).key(ALICE)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let received = rig.mock("other").last().await;
-    assert_eq!((received.body(), received.header("authorization")), (body.as_str(), vec!["Bearer their-key"]));
+    assert_eq!((received.body(), received.header("authorization")), (body.as_str(), vec!["Bearer alice-key"]));
     assert_eq!(rig.mock("a").count().await, 0);
 }
 

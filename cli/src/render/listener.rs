@@ -1,7 +1,11 @@
 //! The listener: where requests come in, and the chain of filters that they meet.
 
 use serde_json::{Value, json};
-use weir_core::{config::Config, paths::CLUSTER_HEADER};
+use weir_core::{
+    attempt,
+    config::Config,
+    paths::{AUTHORITY_HEADER, CLUSTER_HEADER},
+};
 
 use super::{
     access_log,
@@ -41,7 +45,7 @@ fn connection_manager(config: &Config, policy_json: &str, options: &Options) -> 
         "request_headers_timeout": "10s",
         // Envoy's own default, for what Weir answers and what it lets pass; Weir's routes have their own (`routes`).
         "stream_idle_timeout": "300s",
-        "early_header_mutation_extensions": [remove_routing_header()],
+        "early_header_mutation_extensions": [remove_routing_headers()],
         "access_log": [access_log::access_log(&options.access_log)],
         "http_filters": http_filters(config, policy_json, options),
         "route_config": routes::route_config(config),
@@ -49,12 +53,12 @@ fn connection_manager(config: &Config, policy_json: &str, options: &Options) -> 
 }
 
 /// Before anything else sees the request, on every path and host: only the filter chooses clusters, no client can.
-fn remove_routing_header() -> Value {
+fn remove_routing_headers() -> Value {
     json!({
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            "mutations": [{"remove": CLUSTER_HEADER}],
+            "mutations": [{"remove": CLUSTER_HEADER}, {"remove": AUTHORITY_HEADER}],
         },
     })
 }
@@ -68,7 +72,7 @@ fn http_filters(config: &Config, policy_json: &str, options: &Options) -> Vec<Va
             // No x-envoy-* to providers or callers.
             "suppress_envoy_headers": true,
             // Here and not in a cluster: those of a cluster behind a composite one do not run.
-            "upstream_http_filters": [role(wasm::ATTEMPT), {
+            "upstream_http_filters": [with_a_plan(&role(wasm::ATTEMPT)), {
                 "name": "envoy.filters.http.upstream_codec",
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
@@ -81,4 +85,34 @@ fn http_filters(config: &Config, policy_json: &str, options: &Options) -> Vec<Va
     filters.push(role(wasm::GATEWAY));
     filters.push(router);
     filters
+}
+
+/// The attempt role is for requests whose plan has a fallback: for all others it is skipped, which saves a context in the
+/// VM each (docs/decisions/0003-the-first-attempt.md).
+fn with_a_plan(filter: &Value) -> Value {
+    let plan = json!({
+        "input": {
+            "name": "plan",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput",
+                "key": format!("wasm.{}", attempt::PLAN),
+            },
+        },
+        "value_match": {"safe_regex": {"google_re2": {}, "regex": "(?s).+"}},
+    });
+    let skip = json!({
+        "name": "skip",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.common.matcher.action.v3.SkipFilter"},
+    });
+    json!({
+        "name": filter["name"],
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher",
+            "extension_config": filter,
+            "xds_matcher": {"matcher_list": {"matchers": [{
+                "predicate": {"not_matcher": {"single_predicate": plan}},
+                "on_match": {"action": skip},
+            }]}},
+        },
+    })
 }

@@ -1,17 +1,17 @@
 //! Which requests are Weir's: its hosts and its paths, and where all others go.
 //!
 //! A request is routed twice. As it comes in, its host and path say whether it is Weir's: on every other route the filter
-//! is disabled. When the filter has rewritten it for a provider, path and host are the provider's, and the routing header
-//! picks the cluster, on the one route that looks at it. That header is removed as a request comes in (`listener`), so it is
-//! there only where the filter has set it. Filter and routes read one table of paths; if they disagreed all the same, a
-//! request that the filter lets pass would find no cluster (404): it reaches no provider unseen.
+//! is disabled. When the filter has rewritten it for a provider, the path is the provider's, and the routing header picks
+//! the cluster, on the one route that looks at it. That header is removed as a request comes in (`listener`), so it is there
+//! only where the filter has set it. Filter and routes read one table of paths; if they disagreed all the same, a request
+//! that the filter lets pass would find no cluster (503): it reaches no provider unseen.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use weir_core::{
     config::Config,
-    paths::{CLUSTER_HEADER, PATHS, Path},
+    paths::{AUTHORITY_HEADER, CLUSTER_HEADER, PATHS, Path, Target},
 };
 
 use super::{jwt, wasm};
@@ -35,7 +35,7 @@ pub fn route_config(config: &Config) -> Value {
     } else {
         json!([
             {"name": "weir", "domains": hosts, "routes": weir},
-            {"name": "outside", "domains": ["*"], "routes": [rewritten(config), outside(config)]},
+            {"name": "outside", "domains": ["*"], "routes": [outside(config)]},
         ])
     };
     json!({
@@ -55,19 +55,24 @@ fn rewritten(config: &Config) -> Value {
         "match": {"prefix": "/", "headers": [{"name": CLUSTER_HEADER, "present_match": true}]},
         "request_body_buffer_limit": buffer_limit(config),
         "route": to_model(config),
-        // Envoy looks for a route only in a request with x-forwarded-proto, so the filter leaves it to this one.
-        "request_headers_to_remove": [CLUSTER_HEADER, "x-forwarded-proto"],
+        // Envoy looks for a route only where there is an x-forwarded-proto, so the filter leaves it to this one.
+        "request_headers_to_remove": [CLUSTER_HEADER, AUTHORITY_HEADER, "x-forwarded-proto"],
     })
 }
 
-/// A request as its client sent it. The filter answers it or rewrites it before this 404 can.
+/// A request as its client sent it. The filter answers it or rewrites it before this route's action can.
 fn incoming(config: &Config, path: &Path) -> Value {
+    let (kind, action) = match path.target {
+        // For its timeout, and since Envoy heeds the limit on a route to a cluster alone.
+        Target::Query { .. } => ("route", to_model(config)),
+        Target::Local(_) => ("direct_response", json!({"status": 404})),
+    };
     let mut route = json!({
         "name": format!("weir:{}", path.pattern),
         // Of any method: a wrong one is the filter's to refuse.
         "match": matcher(path.pattern),
         "request_body_buffer_limit": buffer_limit(config),
-        "direct_response": {"status": 404},
+        kind: action,
     });
     if let (Some(per_route), Some(route)) = (jwt::per_route(config), route.as_object_mut()) {
         route.insert("typed_per_filter_config".into(), json!({jwt::FILTER: per_route}));
@@ -83,6 +88,7 @@ fn buffer_limit(config: &Config) -> u64 {
 fn to_model(config: &Config) -> Value {
     json!({
         "cluster_header": CLUSTER_HEADER,
+        "host_rewrite_header": AUTHORITY_HEADER,
         // A stream is cut by silence alone, never by its length; an attempt's own timeout is a header that the filter sets.
         "timeout": "0s",
         "idle_timeout": seconds(idle_timeout_ms(config)),

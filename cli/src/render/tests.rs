@@ -138,7 +138,7 @@ fn both_roles_are_one_file_and_one_policy() {
     assert_eq!(names, ["weir.request_line", "weir.gateway", "envoy.filters.http.router"]);
     let gateway = at(&filters[1], "/typed_config/config");
     let upstream = at(&filters[2], "/typed_config/upstream_http_filters").as_array().unwrap();
-    let attempt = at(&upstream[0], "/typed_config/config");
+    let attempt = at(&upstream[0], "/typed_config/extension_config/typed_config/config");
     assert_eq!(upstream.len(), 2);
     assert_eq!((&gateway["root_id"], &attempt["root_id"]), (&json!("gateway"), &json!("attempt")));
     for key in ["vm_config", "configuration", "failure_policy", "allow_on_headers_stop_iteration"] {
@@ -154,12 +154,18 @@ fn no_secret_is_rendered() {
     assert!(!rendered(&config()).to_string().contains("sk-held-back"));
 }
 
-/// Routes name a cluster by header for exactly the paths that the filter forwards; the filter sees no other path.
+/// Incoming requests name a cluster by header for exactly the paths that the filter forwards; the filter sees no other
+/// path. What it has rewritten has a route of its own, before all others.
 #[test]
 fn the_routing_header_counts_on_forwarded_paths_alone() {
     let bootstrap = rendered(&config());
     let routes = routes(&bootstrap);
     let (outside, weir) = routes.split_last().unwrap();
+    let (rewritten, weir) = weir.split_first().unwrap();
+    assert_eq!(rewritten["match"]["headers"], json!([{"name": "x-weir-cluster", "present_match": true}]));
+    assert_eq!(rewritten["route"]["host_rewrite_header"], "x-weir-authority");
+    let removed = json!(["x-weir-cluster", "x-weir-authority", "x-forwarded-proto"]);
+    assert_eq!(rewritten["request_headers_to_remove"], removed);
     for (route, path) in weir.iter().zip(PATHS) {
         assert_eq!(route["name"], format!("weir:{}", path.pattern));
         let by_header = route.pointer("/route/cluster_header") == Some(&json!("x-weir-cluster"));
@@ -170,7 +176,7 @@ fn the_routing_header_counts_on_forwarded_paths_alone() {
     assert_eq!(weir.len(), PATHS.len());
     assert_eq!(at(outside, "/typed_per_filter_config/weir.gateway")["disabled"], true);
     let mutations = at(hcm(&bootstrap), "/early_header_mutation_extensions/0/typed_config/mutations");
-    assert_eq!(*mutations, json!([{"remove": "x-weir-cluster"}]));
+    assert_eq!(*mutations, json!([{"remove": "x-weir-cluster"}, {"remove": "x-weir-authority"}]));
 }
 
 #[test]
@@ -231,7 +237,7 @@ fn tokens_are_verified_on_weirs_routes_and_refused_by_the_filter() {
     let routes = routes(&bootstrap);
     let (outside, weir) = routes.split_last().unwrap();
     assert!(outside.pointer("/typed_per_filter_config/envoy.filters.http.jwt_authn").is_none());
-    for route in weir {
+    for route in weir.iter().filter(|route| route["name"] != "weir") {
         let required = &route["typed_per_filter_config"]["envoy.filters.http.jwt_authn"]["requirement_name"];
         assert_eq!(required, "weir");
     }

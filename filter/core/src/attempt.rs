@@ -94,7 +94,7 @@ impl Attempt {
             return (Phase::AwaitBody { handover, number, started_at, size: 0 }, paused());
         };
         let mut effects = Vec::with_capacity(5);
-        provider::address(entity, endpoint.task, &mut effects);
+        provider::address(entity, endpoint.task, ":authority", &mut effects);
         (Phase::AwaitBody { handover, number, started_at, size: 0 }, Step { effects, verdict: Verdict::Pause })
     }
 

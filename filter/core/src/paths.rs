@@ -6,6 +6,10 @@ use crate::config::Task;
 /// The header that names the cluster. The gateway role sets it, Envoy's route reads it, and no client's survives.
 pub const CLUSTER_HEADER: &str = "x-weir-cluster";
 
+/// The header that holds the provider's `:authority` until Envoy's route puts it there: were it set before, the request
+/// would be looked up among the routes of another host.
+pub const AUTHORITY_HEADER: &str = "x-weir-authority";
+
 /// Every path, in no particular order; `{name}` stands for one segment that is not empty.
 pub const PATHS: &[Path] = &[
     query("/v1/chat/completions", Shape::OpenAi, Some(Task::Chat)),

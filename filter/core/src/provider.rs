@@ -55,7 +55,8 @@ pub fn scrub_request(headers: &Headers, effects: &mut Vec<Effect>) {
 }
 
 /// Points the request at `entity`. Headers of an earlier attempt persist, so each is overwritten or removed.
-pub fn address(entity: &ServedEntity, task: Task, effects: &mut Vec<Effect>) {
+/// `authority_header`: where the host goes, see [`crate::paths::AUTHORITY_HEADER`].
+pub fn address(entity: &ServedEntity, task: Task, authority_header: &'static str, effects: &mut Vec<Effect>) {
     let upstream = &entity.upstream;
     let path = match task {
         Task::Chat => "/chat/completions",
@@ -63,7 +64,7 @@ pub fn address(entity: &ServedEntity, task: Task, effects: &mut Vec<Effect>) {
         Task::Embeddings => "/embeddings",
     };
     effects.push(Effect::SetRequestHeader(":path".into(), text(format!("{}{path}", upstream.path_prefix))));
-    effects.push(Effect::SetRequestHeader(":authority".into(), text(upstream.authority.clone())));
+    effects.push(Effect::SetRequestHeader(authority_header.into(), text(upstream.authority.clone())));
     match &entity.provider {
         Provider::OpenAi { authorization, organization } => {
             effects.push(Effect::SetRequestHeader("authorization".into(), text(authorization.expose().to_owned())));

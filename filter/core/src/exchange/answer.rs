@@ -69,14 +69,13 @@ impl AwaitAnswer {
     pub fn headers(self: Box<Self>, gateway: &Gateway, end: bool, host: &impl Host) -> (Phase, Step) {
         let headers = host.response_headers();
         let status = headers.text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
-        let mut notes = match self.plan.len() > 1 || provider::is_failure(status) {
-            true => host.property(&[ATTEMPTS]).map(|state| read_notes(&state)).unwrap_or_default(),
-            false => Vec::new(),
+        let mut notes = match self.plan.len() {
+            0 | 1 => Vec::new(),
+            _ => host.property(&[ATTEMPTS]).map(|state| read_notes(&state)).unwrap_or_default(),
         };
         let own_details = if status >= 400 { envoys_own_details(host) } else { None };
-        let timed_out = own_details.as_ref().is_some_and(|details| details.contains("timeout"));
-        if let Some(last) = notes.last_mut().filter(|note| timed_out && note.failure == Failure::Reset) {
-            last.failure = Failure::Timeout;
+        if let Some(details) = own_details.as_ref().filter(|_| status >= 500) {
+            complete_notes(&mut notes, failure_of(details), self.sent_at, host);
         }
         let mut effects = Vec::with_capacity(24);
         self.facts.restore(&mut effects);
@@ -163,7 +162,9 @@ impl ReadAnswer {
     /// the request is: but for 404, which says that there is no route to the model.
     fn denied(&self, gateway: &Gateway, own_details: Option<&str>) -> Option<Denied> {
         match (own_details, self.status) {
-            (Some(details), 404 | 500..) => Some(Denied::UpstreamFailed { timed_out: details.contains("timeout") }),
+            (Some(details), 404 | 500..) => {
+                Some(Denied::UpstreamFailed { timed_out: failure_of(details) == Failure::Timeout })
+            }
             (None, 401 | 403) => {
                 let entity = self.facts.endpoint(gateway).and_then(|endpoint| self.entity(endpoint));
                 let served_entity = entity.map(|(_, entity)| entity.name.clone()).unwrap_or_default();
@@ -239,6 +240,30 @@ impl ReadAnswer {
 fn envoys_own_details(host: &impl Host) -> Option<String> {
     let details = String::from_utf8(host.property(&["response", "code_details"])?).ok()?;
     (details != "via_upstream").then_some(details)
+}
+
+/// Envoy's answer says of the last attempt what its own end did not tell the attempt role; a plan without a fallback has
+/// no attempt role at all.
+fn complete_notes(notes: &mut Vec<Note>, failure: Failure, sent_at: u64, host: &impl Host) {
+    match notes.last_mut() {
+        Some(last) if last.failure == Failure::Reset => last.failure = failure,
+        Some(_) => {}
+        None => {
+            let latency_ms = host.now().saturating_sub(sent_at) / 1_000_000;
+            notes.push(Note { status: 0, failure, latency_ms: u32::try_from(latency_ms).unwrap_or(u32::MAX) });
+        }
+    }
+}
+
+/// By Envoy's response code details.
+fn failure_of(details: &str) -> Failure {
+    if details.contains("timeout") {
+        Failure::Timeout
+    } else if details.contains("connection_failure") || details.contains("no_healthy_upstream") {
+        Failure::Connect
+    } else {
+        Failure::Reset
+    }
 }
 
 /// The `error.message` of a provider's error, or all of it, in Databricks' shape.

@@ -14,7 +14,7 @@ use crate::{
     host::{Effect, Host, Step},
     limits::{Admission, Charge, Unit},
     metrics::Metric,
-    paths::CLUSTER_HEADER,
+    paths::{AUTHORITY_HEADER, CLUSTER_HEADER},
     plan, provider,
     reply::{Denied, Standings, text},
     request::{self, ApiRequest, InvalidRequest, Prompt},
@@ -48,19 +48,19 @@ impl AwaitBody {
     }
 
     /// Trailers finish the body.
-    pub fn trailers(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+    pub fn trailers(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         self.whole(gateway, host)
     }
 
     /// Envoy has refused the request itself: too large for its buffers, or too slow.
-    pub fn answered_by_envoy(self: Box<Self>, host: &impl Host) -> (Phase, Step) {
+    pub fn answered_by_envoy(self, host: &impl Host) -> (Phase, Step) {
         let id = Effect::SetResponseHeader("x-databricks-request-id".into(), text(self.facts.id.clone()));
         let status = host.response_header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
         (Phase::Replied(Box::new(Replied::by_envoy(self.facts, status.unwrap_or(0)))), Step::next(vec![id]))
     }
 
     /// The client went away before its request was whole.
-    pub fn abandoned(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+    pub fn abandoned(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         Replied::abandoned(self.facts).close(gateway, host)
     }
 
@@ -196,7 +196,7 @@ fn first_attempt(
         };
         effects.push(Effect::SetState(attempt::PLAN, handover.write()));
     }
-    provider::address(entity, endpoint.task, &mut effects);
+    provider::address(entity, endpoint.task, AUTHORITY_HEADER, &mut effects);
     effects.push(Effect::SetRequestHeader("accept-encoding".into(), text("identity")));
     effects.push(Effect::SetRequestHeader(CLUSTER_HEADER.into(), text(plan.cluster.clone())));
     effects.push(Effect::SetRequestHeader("x-envoy-max-retries".into(), text(fallbacks.to_string())));

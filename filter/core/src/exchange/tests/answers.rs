@@ -195,7 +195,10 @@ fn whose_fault_it_is_the_client_learns_in_his_own_shape() {
             let attempt = &row["detail"]["attempts"][0];
             let (code, error) = match details {
                 "via_upstream" => (json!(status.parse::<u16>().unwrap()), Value::Null),
-                _ => (Value::Null, json!("not_sent")),
+                "route_not_found" => (Value::Null, json!("not_sent")),
+                "cluster_not_found" => (Value::Null, json!("reset")),
+                timeout if timeout.contains("timeout") => (Value::Null, json!("timeout")),
+                _ => (Value::Null, json!("connect_failure")),
             };
             assert_eq!((&attempt["status_code"], &attempt["error"]), (&code, &error), "{details}");
         }

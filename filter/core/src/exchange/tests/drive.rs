@@ -12,9 +12,10 @@ use crate::{
     exchange::{Exchange, Gateway},
     export::{self, RowKind},
     headers::Headers,
-    host::{Input, Verdict, fake::FakeHost},
+    host::{Effect, Input, Verdict, fake::FakeHost},
     limits,
     metrics::Metric,
+    paths::AUTHORITY_HEADER,
 };
 
 pub const OPENAI: &str = "/v1/chat/completions";
@@ -273,6 +274,7 @@ impl Stream<'_> {
         assert!(self.is_sent(), "the request has not gone");
         self.attempts += 1;
         let host = &self.rig.host;
+        self.route();
         host.set_property("upstream/request_attempt_count", &self.attempts.to_le_bytes());
         host.request_body.replace(self.sent.clone());
         let mut attempt = Attempt::new(self.rig.attempts.clone());
@@ -296,6 +298,17 @@ impl Stream<'_> {
             Received { headers: pairs(&host.request_headers.borrow()), body: lossy(&host.request_body.borrow()) };
         assert_eq!(received.header("content-length"), Some(&*received.body.len().to_string()), "{received:?}");
         (attempt, received)
+    }
+
+    /// As the rendered route does: the host that Weir names becomes the request's.
+    fn route(&self) {
+        let authority = self.rig.host.request_headers.borrow().value(AUTHORITY_HEADER).map(<[u8]>::to_vec);
+        if let Some(authority) = authority {
+            let calls = self.rig.host.calls.take();
+            let moved = Effect::SetRequestHeader(":authority".into(), authority.into());
+            self.rig.host.apply(vec![moved, Effect::RemoveRequestHeader(AUTHORITY_HEADER.into())]);
+            self.rig.host.calls.replace(calls);
+        }
     }
 
     /// The last attempt's answer, in pieces; a piece that is the last one carries the end.
