@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use weir_core::{
     attempt::Attempt,
     config::{Config, MissingSecrets},
-    exchange::{Exchange, Gateway},
+    exchange::Exchange,
     export::{self, Exporter},
+    gateway::Gateway,
     headers::Headers,
     host::{Cas, CasMismatch, Effect, Host, Input, SharedData, Step, fake::FakeHost},
     limits,

@@ -10,7 +10,7 @@ pub use notes::{Failure, Handover, Note, read_notes};
 
 use crate::{
     config::{Endpoint, ServedEntity},
-    exchange::Gateway,
+    gateway::Gateway,
     host::{Effect, Host, Input, Step, Verdict},
     provider,
     reply::text,

@@ -22,23 +22,13 @@ mod facts;
 mod headers;
 mod own;
 
-pub use facts::uuid;
-
 use std::rc::Rc;
 
 use crate::{
-    config::Config,
+    gateway::Gateway,
     host::{Effect, Host, Input, Step, Verdict},
     reply::Reply,
 };
-
-/// What all exchanges of one configuration share.
-#[derive(Debug)]
-pub struct Gateway {
-    pub config: Config,
-    /// Envoy's node id.
-    pub node: String,
-}
 
 /// See the module. The configuration stays the one that it began with.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use crate::{host::Value, limits::Standing, paths::Shape};
+use crate::{headers::Value, limits::Standing, paths::Shape};
 
 /// A whole local answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,8 +10,9 @@ use super::route;
 use crate::{
     attempt::Attempt,
     config::{Config, MissingSecrets},
-    exchange::{Exchange, Gateway},
+    exchange::Exchange,
     export::{self, RowKind},
+    gateway::Gateway,
     headers::Headers,
     host::{Input, Verdict, fake::FakeHost},
     limits,
