@@ -38,7 +38,10 @@ fn one_worker_sends_the_entities_until_they_are_taken() {
     assert_eq!(second.tick(host), None, "the first one is at it");
     let post = first.tick(host).unwrap();
     assert!(tables(&post).iter().all(|(table, _)| table == "served_entities"));
-    assert_eq!((tables(&post).len(), &*post.cluster), (3, first.logging().unwrap().cluster.name()));
+    assert_eq!(
+        (tables(&post).len(), &*post.cluster),
+        (3, first.gateway.config.logging.as_ref().unwrap().cluster.name())
+    );
     let header = |name| post.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| &**value);
     assert_eq!((header(":authority"), header(":path")), (Some("logs.example.com:8443"), Some("/v1/records")));
     assert_eq!((header(":scheme"), header("authorization")), (Some("https"), Some("Bearer secret-t")));
