@@ -42,16 +42,21 @@ impl Headers {
     }
 
     /// Every header, in order. Stops early at the first malformed one.
-    pub fn iter(&self) -> Iter<'_> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.pairs().map_while(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
+    }
+
+    /// The same, without a look at whether names are text.
+    fn pairs(&self) -> Pairs<'_> {
         let count = self.bytes.first_chunk::<4>().map_or(0, |n| u32::from_le_bytes(*n)) as usize;
         let data = count.checked_mul(8).and_then(|n| n.checked_add(4));
         let (lengths, data) = data.and_then(|at| self.bytes.split_at_checked(at)).unwrap_or_default();
-        Iter { lengths: lengths.get(4..).unwrap_or_default(), data }
+        Pairs { lengths: lengths.get(4..).unwrap_or_default(), data }
     }
 
     /// The first value of `name`.
     pub fn value(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+        self.pairs().find(|(n, _)| *n == name.as_bytes()).map(|(_, value)| value)
     }
 
     /// The first value of `name`, where it is UTF-8.
@@ -60,15 +65,13 @@ impl Headers {
     }
 }
 
-/// See [`Headers::iter`].
-#[derive(Clone, Debug)]
-pub struct Iter<'a> {
+struct Pairs<'a> {
     lengths: &'a [u8],
     data: &'a [u8],
 }
 
-impl<'a> Iterator for Iter<'a> {
-    type Item = (&'a str, &'a [u8]);
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
         let (name_length, rest) = self.lengths.split_first_chunk::<4>()?;
@@ -77,7 +80,7 @@ impl<'a> Iterator for Iter<'a> {
         let (name, data) = take(self.data, *name_length)?;
         let (value, data) = take(data, *value_length)?;
         self.data = data;
-        Some((std::str::from_utf8(name).ok()?, value))
+        Some((name, value))
     }
 }
 

@@ -18,7 +18,10 @@ pub const PATHS: &[Path] = &[
     query("/serving-endpoints/chat/completions", Shape::OpenAi, Some(Task::Chat)),
     query("/serving-endpoints/completions", Shape::OpenAi, Some(Task::Completions)),
     query("/serving-endpoints/embeddings", Shape::OpenAi, Some(Task::Embeddings)),
-    query("/serving-endpoints/{name}/invocations", Shape::Databricks, None),
+    Path {
+        named: Some(("/serving-endpoints/", "/invocations")),
+        ..query("/serving-endpoints/{name}/invocations", Shape::Databricks, None)
+    },
     local("/v1/models", Local::Models),
     local("/health", Local::Health),
 ];
@@ -27,6 +30,8 @@ pub const PATHS: &[Path] = &[
 #[derive(Debug)]
 pub struct Path {
     pub pattern: &'static str,
+    /// What stands before and behind `{name}`.
+    named: Option<(&'static str, &'static str)>,
     pub method: &'static str,
     pub target: Target,
 }
@@ -72,9 +77,7 @@ pub fn resolve(path: &str) -> Option<Matched<'_>> {
 impl Path {
     /// `Some` where `path` matches, holding the segment that `{name}` stands for.
     fn endpoint_in<'a>(&self, path: &'a str) -> Option<Option<&'a str>> {
-        let Some((before, after)) = self.pattern.split_once("{name}") else {
-            return (path == self.pattern).then_some(None);
-        };
+        let Some((before, after)) = self.named else { return (path == self.pattern).then_some(None) };
         let name = path.strip_prefix(before)?.strip_suffix(after)?;
         (!name.is_empty() && !name.contains('/')).then_some(Some(name))
     }
@@ -85,11 +88,11 @@ impl Path {
 }
 
 const fn query(pattern: &'static str, shape: Shape, task: Option<Task>) -> Path {
-    Path { pattern, method: "POST", target: Target::Query { shape, task } }
+    Path { pattern, named: None, method: "POST", target: Target::Query { shape, task } }
 }
 
 const fn local(pattern: &'static str, local: Local) -> Path {
-    Path { pattern, method: "GET", target: Target::Local(local) }
+    Path { pattern, named: None, method: "GET", target: Target::Local(local) }
 }
 
 #[cfg(test)]
@@ -98,6 +101,14 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+
+    #[test]
+    fn patterns_are_whole() {
+        for path in PATHS {
+            let parts = path.pattern.split_once("{name}");
+            assert_eq!(path.named, parts, "{}", path.pattern);
+        }
+    }
 
     #[test]
     fn paths_resolve() {

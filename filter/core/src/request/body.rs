@@ -127,16 +127,16 @@ fn once<T, E: Error>(slot: &mut Option<Field<T>>, field: Field<T>) -> Result<(),
     }
 }
 
-/// Counts a prompt, and checks that `messages` is a list.
+/// Counts a prompt, and checks that messages are a list.
 fn prompt<'de, A: MapAccess<'de>>(request: &mut ApiRequest, map: &mut A, kind: Prompt) -> Result<(), A::Error> {
     if request.prompt == Some(kind) {
         return Err(A::Error::custom("the prompt stands twice"));
     }
-    let text = text::Prompt::of(map.next_value()?).map_err(A::Error::custom)?;
-    if kind == Prompt::Messages && !matches!(text, text::Prompt::List(_)) {
-        return Err(A::Error::custom("`messages` must be a list"));
-    }
-    request.characters = request.characters.saturating_add(text.characters());
+    let characters = match kind {
+        Prompt::Messages => map.next_value_seed(text::Messages)?,
+        Prompt::Prompt | Prompt::Input => text::Prompt::of(map.next_value()?).map_err(A::Error::custom)?.characters(),
+    };
+    request.characters = request.characters.saturating_add(characters);
     request.prompt = Some(kind);
     Ok(())
 }

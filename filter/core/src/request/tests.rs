@@ -73,7 +73,8 @@ fn what_is_refused() {
         (r#"{"stream":"yes"}"#, "boolean"),
         (r#"{"stream_options":[]}"#, "`stream_options` must be an object"),
         (r#"{"stream_options":{"include_usage":1}}"#, "`stream_options`"),
-        (r#"{"messages":{}}"#, "`messages` must be a list"),
+        (r#"{"messages":{}}"#, "expected a list of messages"),
+        (r#"{"messages":["hello"]}"#, "expected an object"),
         (r#"{"messages":[],"messages":[]}"#, "twice"),
         (r#"{"client_request_id":1}"#, "`client_request_id` must be a string"),
         (r#"{"usage_context":{"a":1}}"#, "`usage_context` must be an object of strings"),
@@ -83,7 +84,7 @@ fn what_is_refused() {
         assert!(found.contains(expected), "{body}: {found}");
     }
     assert!(parse(b"{\"a\":\"\xff\"}").unwrap_err().0.contains("not UTF-8 from byte 6"));
-    let deep = format!("{{\"messages\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!("{{\"messages\":[{{\"content\":{}{}}}]}}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(parse(deep.as_bytes()).unwrap().characters, 0);
     let large = format!("{{\"usage_context\":{{\"k\":\"{}\"}}}}", "v".repeat(MAX_USAGE_CONTEXT_BYTES));
     assert!(parse(large.as_bytes()).unwrap_err().0.contains("at most 10240"));
@@ -107,5 +108,5 @@ fn fields_are_read() {
     assert_eq!(counted(r#"{"input":[1,2]}"#), 0);
     assert_eq!(counted(r#"{"prompt":"日本語"}"#), 3);
     assert_eq!(counted(r#"{"prompt":"\ud83d\ude00 \ud800 \\u"}"#), 6);
-    assert_eq!(counted(r#"{"messages":[null,1.5,-1,true,{"content":null}]}"#), 0);
+    assert_eq!(counted(r#"{"messages":[{},{"content":null},{"content":[null,1.5,-1,true,{}]},{"content":7}]}"#), 0);
 }

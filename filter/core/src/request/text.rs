@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// What a prompt is, with the characters of its text: those of a string, of each string of a list, and of the `content`
@@ -30,9 +30,9 @@ impl Prompt {
 
     /// Of a JSON string, quotes included.
     pub fn of_text(raw: &str) -> Self {
-        match raw.as_bytes() {
-            [b'"', text @ .., b'"'] => Self::Text(characters(text)),
-            _ => Self::Other,
+        match raw.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            Some(text) => Self::Text(characters(text)),
+            None => Self::Other,
         }
     }
 
@@ -52,30 +52,49 @@ impl Prompt {
 const MAX_DEPTH: u8 = 4;
 
 /// Characters of a JSON string's inside: an escape is one, a surrogate pair is one.
-fn characters(text: &[u8]) -> u64 {
-    let mut count = 0u64;
+fn characters(text: &str) -> u64 {
+    let mut count = text.chars().count();
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
-        let (plain, escaped) = rest.split_at(at);
-        count = count.saturating_add(leading_bytes(plain));
-        let (escape, behind) = escaped.split_at(if escaped.get(1) == Some(&b'u') { 6 } else { 2 }.min(escaped.len()));
-        count = count.saturating_add(u64::from(!is_low_surrogate(escape)));
-        rest = behind;
+    while let Some(escape) = rest.find('\\').and_then(|at| rest.get(at..)) {
+        let (length, written) = match escape.as_bytes() {
+            [_, b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', ..] => (6, 0), // the second half of a counted pair
+            [_, b'u', ..] => (6, 1),
+            _ => (2, 1),
+        };
+        count = count.saturating_sub(length - written);
+        rest = escape.get(length..).unwrap_or_default();
     }
-    count.saturating_add(leading_bytes(rest))
+    count as u64
 }
 
-/// Bytes that begin a character.
-fn leading_bytes(text: &[u8]) -> u64 {
-    text.iter().filter(|byte| !matches!(byte, 0x80..=0xBF)).count() as u64
+/// Reads `messages`: the characters of their text, in one pass.
+pub struct Messages;
+
+impl<'de> DeserializeSeed<'de> for Messages {
+    type Value = u64;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
 }
 
-/// `\uDC00` to `\uDFFF`: the second half of a character that has been counted.
-fn is_low_surrogate(escape: &[u8]) -> bool {
-    matches!(escape, [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', ..])
+impl<'de> Visitor<'de> for Messages {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of messages")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<u64, A::Error> {
+        let mut characters = 0u64;
+        while let Some(message) = list.next_element_seed(Message { depth: 1 })? {
+            characters = characters.saturating_add(message);
+        }
+        Ok(characters)
+    }
 }
 
-/// Reads a list of strings, parts or messages.
+/// Reads a list of strings or parts.
 struct List {
     depth: u8,
 }
@@ -105,6 +124,14 @@ impl<'de> Visitor<'de> for List {
 /// Reads a message or a part.
 struct Message {
     depth: u8,
+}
+
+impl<'de> DeserializeSeed<'de> for Message {
+    type Value = u64;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
+        deserializer.deserialize_map(self)
+    }
 }
 
 impl<'de> Visitor<'de> for Message {
