@@ -20,11 +20,11 @@ import load
 import report
 import workloads
 from rig import BenchError, Collector, Mock, Process, free_port, machine_busy_seconds
-from workloads import BARE, DIRECT, NO_LIMITS, NO_RECORDS, NOOP, NOOP_BOTH, OTHER, SINGLE, WEIR
+from workloads import BARE, DIRECT, NO_LIMITS, NO_RECORDS, NOOP, NOOP_BOTH, OTHER, SINGLE, UNLOGGED, WEIR
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "target" / "bench"
-RECORDING = (WEIR, OTHER, NO_LIMITS, SINGLE)
+RECORDING = (WEIR, OTHER, NO_LIMITS, SINGLE, UNLOGGED)
 #: Longer than the policy's flush_interval_ms, so that the sending of a round's records is counted in that round.
 FLUSH_SECONDS = 1.3
 
@@ -51,7 +51,7 @@ class Bench:
         }
         self.new_collector()
         for variant in workloads.EVERY:
-            self.envoys[variant, 1] = self.envoy(variant, 1)
+            self.of(variant, 1)
         time.sleep(1)
         for envoy in self.envoys.values():
             envoy.start_mb = envoy.resident_mb()
@@ -76,6 +76,8 @@ class Bench:
             outside = self.mocks["outside"].port
             wasm = Path(os.environ["OTHER"]).resolve() if variant == OTHER else self.wasm
             config = envoys.render(self.weir, wasm, name, document, outside, self.folder, ports)
+            if variant == UNLOGGED:
+                config = envoys.without_logged_usage(config)
         return envoys.Envoy(self.binary, name, config, self.folder, workers, ports)
 
     def of(self, variant, workers):

@@ -102,6 +102,15 @@ def render(weir, wasm, name, document, outside_port, folder, ports):
     return rendered.stdout
 
 
+def without_logged_usage(config):
+    """The rendered bootstrap with an access log that leaves the usage object out."""
+    lines = config.splitlines(keepends=True)
+    kept = [line for line in lines if "%FILTER_STATE(wasm.weir.usage:PLAIN)%" not in line]
+    if len(lines) != len(kept) + 1:
+        raise BenchError("expected one field of the rendered access log to hold the usage object")
+    return "".join(kept)
+
+
 def outside_cluster(port):
     address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
     endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]

@@ -91,7 +91,7 @@ def section(workload, rounds, figures):
         told.append(f"machine {middle(rounds, BARE, 'machine_busy'):.0%} busy")
     lines = ["", f"{workload.name}   [bare: {', '.join(told)}]"]
     columns = ("throughput", "CPU/request", "p50 added us", "p99 added us", "first byte")
-    lines.append("  {:<22}{:>22}{:>24}{:>14}{:>14}{:>14}".format("", *columns))
+    lines.append("  {:<24}{:>22}{:>24}{:>14}{:>14}{:>14}".format("", *columns))
     for variant, figure in figures.items():
         if variant == BARE:
             continue
@@ -99,7 +99,7 @@ def section(workload, rounds, figures):
         cells += [added(figure.get(name)) for name in ("added_p50_us", "added_p99_us")]
         first = figure.get("first_byte")
         cells.append(f"{first['median']:.3f}x" if first else "")
-        lines.append("  {:<22}{:>22}{:>24}{:>14}{:>14}{:>14}".format(variant, *cells))
+        lines.append("  {:<24}{:>22}{:>24}{:>14}{:>14}{:>14}".format(variant, *cells))
     return lines
 
 
@@ -127,11 +127,11 @@ def scaling(summaries):
 def memory_section(memory):
     base_start, base_after, base_ready = memory[BARE]
     lines = ["", f"memory, MB over bare Envoy's ({base_start:.0f} at start, {base_after:.0f} after), one worker"]
-    lines.append("  {:<22}{:>12}{:>12}{:>22}".format("", "at start", "after", "ready, ms over bare"))
+    lines.append("  {:<24}{:>12}{:>12}{:>22}".format("", "at start", "after", "ready, ms over bare"))
     for variant, (start, after, ready) in memory.items():
         if variant != BARE:
             cells = (f"{start - base_start:+.1f}", f"{after - base_after:+.1f}", f"{ready - base_ready:+.0f}")
-            lines.append("  {:<22}{:>12}{:>12}{:>22}".format(variant, *cells))
+            lines.append("  {:<24}{:>12}{:>12}{:>22}".format(variant, *cells))
     return lines
 
 
