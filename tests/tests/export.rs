@@ -25,8 +25,9 @@ async fn a_record_arrives_within_a_second() {
     let rig = Setup::new(&["a"], |at| policy(at).set("/logging/flush_interval_ms", json!(500))).start().await;
     assert_eq!(rig.send(call()).await.status, 200);
     let begin = Instant::now();
-    rig.collector.usage(1).await;
+    let lines = rig.collector.usage(1).await;
     assert!(begin.elapsed() < Duration::from_millis(1_500), "it took {:?}", begin.elapsed());
+    assert_eq!(lines[0]["detail"]["gateway"], "weir", "Envoy's node id");
 }
 
 #[tokio::test]
