@@ -129,7 +129,7 @@ fn in_force(document: &[u8]) -> Option<Rc<Gateway>> {
             for warning in &compiled.warnings {
                 log::warn!("policy: {warning}");
             }
-            let node = EnvoyHost.property(&["node", "id"]).and_then(|id| String::from_utf8(id).ok());
+            let node = EnvoyHost.property(&["xds", "node", "id"]).and_then(|id| String::from_utf8(id).ok());
             let gateway = Rc::new(Gateway { config: compiled.config, node: node.unwrap_or_default() });
             IN_FORCE.with_borrow_mut(|known| known.push(Rc::downgrade(&gateway)));
             Some(gateway)
