@@ -114,7 +114,7 @@ impl Process {
     }
 
     /// Asks it to end (SIGTERM), and waits.
-    pub async fn terminate(mut self, bound: Duration) {
+    pub async fn terminate(&mut self, bound: Duration) {
         let sent = Command::new("kill").arg(self.child.id().to_string()).status();
         assert!(sent.is_ok_and(|status| status.success()), "kill {} failed", self.name);
         let end = Instant::now() + bound;
