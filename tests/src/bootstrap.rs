@@ -57,6 +57,18 @@ impl Bootstrap {
         }
     }
 
+    /// HTTP/2 with prior knowledge to every cluster of its own address whose name begins so.
+    pub fn use_http2(&mut self, prefix: &str) {
+        let clusters = self.0["static_resources"]["clusters"].as_array_mut().expect("clusters");
+        for cluster in clusters.iter_mut().filter(|cluster| cluster["load_assignment"].is_object()) {
+            if cluster["name"].as_str().is_some_and(|name| name.starts_with(prefix)) {
+                let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+                cluster["typed_extension_protocol_options"][options]["explicit_http_config"] =
+                    json!({"http2_protocol_options": {}});
+            }
+        }
+    }
+
     /// TLS for those who connect.
     pub fn set_transport_socket(&mut self, socket: Value) {
         self.0["static_resources"]["listeners"][0]["filter_chains"][0]["transport_socket"] = socket;

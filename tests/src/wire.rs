@@ -10,9 +10,12 @@ use futures_util::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::{http1, http2};
-use hyper::{HeaderMap, Response};
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -46,7 +49,7 @@ pub async fn over_http2(port: u16, call: &Call, pieces: &[&[u8]], pause: Duratio
         Ok::<_, Infallible>(frame)
     });
     let (parts, _) = call.request(&format!("http://127.0.0.1:{port}")).into_parts();
-    let request = hyper::Request::from_parts(parts, StreamBody::new(Box::pin(body)));
+    let request = Request::from_parts(parts, StreamBody::new(Box::pin(body)));
     let exchange = async {
         let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(connect(port).await)).await;
         let (mut sender, connection) = handshake.expect("HTTP/2");
@@ -56,6 +59,32 @@ pub async fn over_http2(port: u16, call: &Call, pieces: &[&[u8]], pause: Duratio
         answer
     };
     tokio::time::timeout(LONGEST, exchange).await.expect("an answer in time")
+}
+
+/// A provider that speaks HTTP/2 alone, and hands over the body and the trailers of each chat request.
+pub async fn http2_provider() -> (u16, mpsc::UnboundedReceiver<(Value, HeaderMap)>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let sender = sender.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let sender = sender.clone();
+                async move {
+                    let whole = request.into_body().collect().await?;
+                    let trailers = whole.trailers().cloned().unwrap_or_default();
+                    let _ = sender.send((serde_json::from_slice(&whole.to_bytes()).unwrap_or_default(), trailers));
+                    let message = json!({"role": "assistant", "content": "Deep."});
+                    let answer = json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
+                    Ok::<_, hyper::Error>(Response::new(Full::new(Bytes::from(answer.to_string()))))
+                }
+            });
+            let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    (port, receiver)
 }
 
 async fn connect(port: u16) -> TcpStream {

@@ -31,6 +31,10 @@ fn body_of(size: usize) -> String {
     chat("chat", json!({"padding": "x".repeat(size - empty)})).to_string()
 }
 
+fn trailers() -> HeaderMap {
+    HeaderMap::from_iter([("x-checksum".parse().expect("a name"), "42".parse().expect("a value"))])
+}
+
 /// As the provider gets it: with the model's own name.
 fn as_sent(mut body: Value) -> Value {
     body["model"] = json!("a-model");
@@ -58,11 +62,10 @@ async fn http2_bodies_in_frames_with_and_without_trailers() {
     let text = body().to_string();
     let (first, rest) = text.as_bytes().split_at(20);
     let (second, third) = rest.split_at(1);
-    let trailers = HeaderMap::from_iter([("x-checksum".parse().expect("a name"), "42".parse().expect("a value"))]);
     let rows = [
-        ("trailers behind three frames", vec![first, second, third], trailers.clone(), 0),
+        ("trailers behind three frames", vec![first, second, third], trailers(), 0),
         ("no trailers", vec![first, rest], HeaderMap::new(), 0),
-        ("trailers after a pause", vec![text.as_bytes()], trailers, 200),
+        ("trailers after a pause", vec![text.as_bytes()], trailers(), 200),
     ];
     for (number, (what, pieces, trailers, pause)) in rows.into_iter().enumerate() {
         let call = Call::post(PATH, "").key(ALICE);
@@ -72,12 +75,50 @@ async fn http2_bodies_in_frames_with_and_without_trailers() {
         assert!(rig.mock("a").last().await.header("x-checksum").is_empty(), "{what}");
     }
     // Trailers and nothing else: there is no body.
-    let trailers = HeaderMap::from_iter([("x-checksum".parse().expect("a name"), "42".parse().expect("a value"))]);
     let call = Call::post(PATH, "").key(ALICE);
-    let answer = over_http2(rig.envoy.port, &call, &[], Duration::ZERO, trailers).await;
+    let answer = over_http2(rig.envoy.port, &call, &[], Duration::ZERO, trailers()).await;
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &json!("invalid_request_error")));
     rig.collector.usage(4).await;
     rig.assert_healthy().await;
+}
+
+/// Trailers are no part of any provider's API, and may hold what is nobody else's business.
+#[tokio::test]
+async fn a_clients_trailers_reach_no_provider() {
+    let (port, mut seen) = weir_e2e::wire::http2_provider().await;
+    let policy = |at: &Addresses| {
+        let base = format!("http://127.0.0.1:{port}/v1");
+        let endpoint = Endpoint::new("chat").entity_at("a", 50, &base).entity_at("b", 50, &base).fallback();
+        Policy::new(at).endpoint(endpoint)
+    };
+    let rig = Setup::new(&[], policy).edit(|bootstrap, _| bootstrap.use_http2("weir-chat-")).start().await;
+    let text = body().to_string();
+    for _ in 0..4 {
+        let call = Call::post(PATH, "").key(ALICE);
+        let answer = over_http2(rig.envoy.port, &call, &[text.as_bytes()], Duration::ZERO, trailers()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let (received, trailers) = seen.recv().await.expect("a request");
+        assert_eq!(received["messages"], body()["messages"]);
+        assert!(trailers.is_empty(), "{trailers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_with_trailers_is_whole_for_the_fallback_too() {
+    let policy = |at: &Addresses| {
+        Policy::new(at).endpoint(Endpoint::new("chat").entity(at, "a", 100).entity(at, "b", 0).fallback())
+    };
+    let rig = Setup::new(&["a", "b"], policy).behave("a", "503").start().await;
+    let text = body().to_string();
+    let call = Call::post(PATH, "").key(ALICE);
+    let pieces = [&text.as_bytes()[..20], &text.as_bytes()[20..]];
+    let answer = over_http2(rig.envoy.port, &call, &pieces, Duration::from_millis(50), trailers()).await;
+    assert_eq!((answer.status, answer.header("served-model-name")), (200, Some("b")), "{}", answer.text());
+    for name in ["a", "b"] {
+        let mut expected = body();
+        expected["model"] = json!(format!("{name}-model"));
+        assert_eq!(rig.mock(name).last().await.json(), expected);
+    }
 }
 
 #[tokio::test]
