@@ -29,3 +29,12 @@ e2e: build ## end-to-end tests in a real Envoy (ENVOY=1.40.0 or all)
 
 clean: ## remove what was built here; downloads in ~/.cache/weir stay
 	rm -rf target dist .demo
+
+# Measuring: neither is a part of `make test`, since both want a machine that is not too busy with other things.
+.PHONY: bench instructions
+
+bench: ## Weir against bare Envoy, one table of ratios (under 25 minutes; QUICK=1: some 3); OTHER=PATH: a second wasm beside it
+	@python3 tests/bench/bench.py
+
+instructions: ## instructions of core's hot path under callgrind, compared with the checked-in figures (about a minute)
+	@scripts/instructions.sh

@@ -11,6 +11,8 @@ export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER
 export CARGO_TARGET_DIR=$ROOT/target/wasm-test
 # A failed test is reported by node; a trace of the runner itself says nothing more.
 export RUST_BACKTRACE=0
+# Without optimization the property tests take minutes.
+export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0
 
 run() {
   local cargo=(cargo) more=()

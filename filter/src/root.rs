@@ -12,8 +12,9 @@ use proxy_wasm::{
 use weir_core::{
     attempt::Attempt,
     config::{Config, MissingSecrets},
-    exchange::{Exchange, Gateway},
+    exchange::Exchange,
     export::{self, Exporter},
+    gateway::Gateway,
     host::Host,
     limits,
     metrics::Metric,

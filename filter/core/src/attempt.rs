@@ -10,7 +10,7 @@ pub use notes::{Failure, Handover, Note, read_notes};
 
 use crate::{
     config::{Endpoint, ServedEntity},
-    exchange::Gateway,
+    gateway::Gateway,
     host::{Effect, Host, Input, Step, Verdict},
     provider,
     reply::text,
@@ -31,8 +31,19 @@ pub struct Attempt {
 #[derive(Debug)]
 enum Phase {
     AwaitHeaders,
-    AwaitBody { handover: Handover, number: usize, started_at: u64, size: usize },
-    AwaitAnswer { started_at: u64 },
+    AwaitBody {
+        handover: Handover,
+        number: usize,
+        started_at: u64,
+        size: usize,
+    },
+    AwaitAnswer {
+        started_at: u64,
+    },
+    /// Whatever is answered is no answer to the request.
+    Astray {
+        started_at: u64,
+    },
     Over,
 }
 
@@ -51,17 +62,19 @@ impl Attempt {
                 (Phase::AwaitBody { handover, number, started_at, size }, paused())
             }
             (Phase::AwaitBody { handover, number, started_at, .. }, Input::RequestBody { size, .. }) => {
-                (Phase::AwaitAnswer { started_at }, self.send(&handover, number, size, host))
+                self.send(&handover, number, size, started_at, host)
             }
             (Phase::AwaitBody { handover, number, started_at, size }, Input::RequestTrailers) => {
-                (Phase::AwaitAnswer { started_at }, self.send(&handover, number, size, host))
+                self.send(&handover, number, size, started_at, host)
             }
             (Phase::AwaitAnswer { started_at }, Input::ResponseHeaders { .. }) => {
                 (Phase::Over, answered(started_at, host))
             }
-            (Phase::AwaitAnswer { started_at } | Phase::AwaitBody { started_at, .. }, Input::Done) => {
-                (Phase::Over, self.unanswered(started_at, host))
-            }
+            (Phase::Astray { started_at }, Input::ResponseHeaders { .. }) => (Phase::Over, disowned(started_at, host)),
+            (
+                Phase::AwaitAnswer { started_at } | Phase::Astray { started_at } | Phase::AwaitBody { started_at, .. },
+                Input::Done,
+            ) => (Phase::Over, self.unanswered(started_at, host)),
             (phase, _) => (phase, Step::default()),
         };
         self.phase = phase;
@@ -74,11 +87,11 @@ impl Attempt {
         if number <= 1 || end {
             return (Phase::AwaitAnswer { started_at }, Step::default());
         }
-        let Some(handover) = host.property(&[PLAN]).and_then(|state| Handover::read(&state)) else {
-            return (Phase::AwaitAnswer { started_at }, Step::default());
-        };
+        let Some(plan) = host.property(&[PLAN]) else { return (Phase::AwaitAnswer { started_at }, Step::default()) };
+        // The body is waited for also where it will not go: without the pause it could not be taken off any more.
+        let handover = Handover::read(&plan).unwrap_or_default();
         let Some((endpoint, entity)) = self.entity(&handover, number) else {
-            return (Phase::AwaitAnswer { started_at }, astray());
+            return (Phase::AwaitBody { handover, number, started_at, size: 0 }, paused());
         };
         let mut effects = Vec::with_capacity(5);
         provider::address(entity, endpoint.task, ":authority", &mut effects);
@@ -86,15 +99,25 @@ impl Attempt {
     }
 
     /// The whole body, with the entity's own model in the primary's place.
-    fn send(&self, handover: &Handover, number: usize, size: usize, host: &impl Host) -> Step {
-        let Some((_, entity)) = self.entity(handover, number) else { return astray() };
+    fn send(
+        &self,
+        handover: &Handover,
+        number: usize,
+        size: usize,
+        started_at: u64,
+        host: &impl Host,
+    ) -> (Phase, Step) {
+        let Some((_, entity)) = self.entity(handover, number) else { return astray(started_at) };
         let body = host.request_body(size);
         let range = handover.model_range.clone();
-        let (Some(before), Some(behind)) = (body.get(..range.start), body.get(range.end..)) else { return astray() };
+        let (Some(before), Some(behind)) = (body.get(..range.start), body.get(range.end..)) else {
+            return astray(started_at);
+        };
         let model = crate::request::quoted(&entity.model);
         let body = [before, model.as_bytes(), behind].concat();
         let length = Effect::SetRequestHeader("content-length".into(), text(body.len().to_string()));
-        Step { effects: vec![length, Effect::ReplaceRequestBody(body)], verdict: Verdict::Continue }
+        let effects = vec![length, Effect::ReplaceRequestBody(body)];
+        (Phase::AwaitAnswer { started_at }, Step { effects, verdict: Verdict::Continue })
     }
 
     /// Reset, timeout and connect failure come as the end of an attempt without an answer (ENVOY.md, section 1). A plan
@@ -150,14 +173,21 @@ fn noted(note: Note, started_at: u64, host: &impl Host) -> Step {
 
 /// An attempt whose entity is not known must reach no provider with another one's credential: without a host, a path and
 /// a credential it ends in an error of whoever gets it.
-fn astray() -> Step {
+fn astray(started_at: u64) -> (Phase, Step) {
     let mut effects: Vec<Effect> =
         provider::CREDENTIALS.iter().map(|name| Effect::RemoveRequestHeader((*name).into())).collect();
     effects.push(Effect::SetRequestHeader(":path".into(), text("/")));
     effects.push(Effect::SetRequestHeader(":authority".into(), text("weir.invalid")));
     effects.push(Effect::SetRequestHeader("content-length".into(), text("0")));
     effects.push(Effect::ReplaceRequestBody(Vec::new()));
-    Step { effects, verdict: Verdict::Continue }
+    (Phase::Astray { started_at }, Step { effects, verdict: Verdict::Continue })
+}
+
+/// The answer of a provider that was asked for nothing, as what it is to the caller: none. The next one may be tried.
+fn disowned(started_at: u64, host: &impl Host) -> Step {
+    let mut step = noted(Note { status: 503, failure: Failure::Status, latency_ms: 0 }, started_at, host);
+    step.effects.push(Effect::SetResponseHeader(":status".into(), text("503")));
+    step
 }
 
 fn paused() -> Step {

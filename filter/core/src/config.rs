@@ -29,7 +29,7 @@ pub use self::{
     error::{InvalidConfig, Problem},
     secret::{Environment, MissingSecrets, Secret},
 };
-use crate::limits::Limits;
+use crate::{caller::Principal, limits::Limits};
 
 /// A policy that may come into force.
 #[derive(Debug)]
@@ -162,13 +162,6 @@ pub enum Source {
 pub struct KeyOwner {
     pub principal: Principal,
     pub groups: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Principal {
-    User(String),
-    ServicePrincipal(String),
-    Anonymous,
 }
 
 /// Claims are paths, split at dots: `realm_access.roles`.

@@ -22,23 +22,13 @@ mod facts;
 mod headers;
 mod own;
 
-pub use facts::uuid;
-
 use std::rc::Rc;
 
 use crate::{
-    config::Config,
+    gateway::Gateway,
     host::{Effect, Host, Input, Step, Verdict},
     reply::Reply,
 };
-
-/// What all exchanges of one configuration share.
-#[derive(Debug)]
-pub struct Gateway {
-    pub config: Config,
-    /// Envoy's node id.
-    pub node: String,
-}
 
 /// See the module. The configuration stays the one that it began with.
 #[derive(Debug)]
@@ -74,10 +64,13 @@ impl Exchange {
             (Phase::AwaitBody(phase), Input::ResponseHeaders { .. }) => phase.answered_by_envoy(host),
             (Phase::AwaitAnswer(phase), Input::ResponseHeaders { end }) => phase.headers(gateway, end, host),
             (Phase::ReadAnswer(phase), Input::ResponseBody { size, end }) => phase.body(size, end, host),
+            (Phase::ReadAnswer(phase), Input::ResponseTrailers) => phase.trailers(host),
             (Phase::AwaitBody(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (Phase::AwaitAnswer(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (Phase::ReadAnswer(phase), Input::Log | Input::Done) => phase.close(gateway, host),
             (Phase::Replied(phase), Input::Log | Input::Done) => phase.close(gateway, host),
+            // Of a refused request nothing goes on, whatever of it still comes.
+            (phase @ Phase::Replied(_), Input::RequestBody { .. } | Input::RequestTrailers) => (phase, Step::wait()),
             (phase, _) => (phase, Step::default()),
         };
         self.phase = phase;
@@ -101,4 +94,4 @@ impl Step {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

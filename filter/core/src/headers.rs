@@ -2,6 +2,11 @@
 //! count, a u32 pair of lengths for each header, then each name and value with a NUL behind it. Kept as the one buffer
 //! that the host wrote; reading never copies, and nothing in a malformed buffer can panic.
 
+use std::borrow::Cow;
+
+/// A header's value: text in nearly all cases, but a client's bytes need not be UTF-8.
+pub type Value = Cow<'static, [u8]>;
+
 /// Names are lower case, as Envoy keeps them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {

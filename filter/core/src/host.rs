@@ -7,7 +7,7 @@ pub mod fake;
 
 use std::borrow::Cow;
 
-use crate::headers::Headers;
+use crate::headers::{Headers, Value};
 
 /// The version of a shared value, as `proxy_get_shared_data` gives it. Never 0 for a value that exists.
 pub type Cas = u32;
@@ -84,9 +84,6 @@ pub enum Verdict {
     Continue,
     Pause,
 }
-
-/// A header's value: text in nearly all cases, but a client's bytes need not be UTF-8.
-pub type Value = Cow<'static, [u8]>;
 
 /// A change that the host shall make, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]

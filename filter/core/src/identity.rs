@@ -6,34 +6,16 @@ mod credential;
 mod peer;
 
 use crate::{
-    config::{Identity, Principal, Source},
+    caller::Caller,
+    config::{Identity, Source},
     headers::Headers,
     host::Host,
 };
 use credential::Credential;
 
-/// Who calls, from one source; static groups added.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    pub principal: Principal,
-    pub groups: Vec<String>,
-}
-
 /// Why nobody is known: a sentence for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unauthenticated(pub &'static str);
-
-impl Caller {
-    pub const ANONYMOUS: Self = Self { principal: Principal::Anonymous, groups: Vec::new() };
-
-    /// The name for records and messages.
-    pub fn name(&self) -> &str {
-        match &self.principal {
-            Principal::User(name) | Principal::ServicePrincipal(name) => name,
-            Principal::Anonymous => "anonymous",
-        }
-    }
-}
 
 /// Asks the sources in order. Every credential in the headers that some source reads must be valid, whoever is first.
 pub fn resolve(identity: &Identity, headers: &Headers, host: &impl Host) -> Result<Caller, Unauthenticated> {

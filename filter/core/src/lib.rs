@@ -1,20 +1,24 @@
 //! Weir's logic, without I/O: what an LLM request meets between the door and the usage record.
 //!
-//! `exchange` is one request in the gateway role, `attempt` one attempt of it in the upstream role; each is a state
+//! [`exchange`] is one request in the gateway role, [`attempt`] one attempt of it in the upstream role; each is a state
 //! machine fed with an [`host::Input`], answering with [`host::Effect`]s and a [`host::Verdict`]. They alone know the
 //! order of the stages:
 //!
-//! identity → request → policy → limits → plan → provider → response → usage → record → export
+//! [`paths`] → [`identity`] → [`policy`] → [`request`] → [`limits`] → [`plan`] → [`provider`] → [`response`] → [`usage`] →
+//! [`record`] → [`export`]
 //!
 //! Each stage is a function from types to types. Time, randomness, headers, bodies and shared data come in through
 //! [`host::Host`]; nothing here calls an operating system or a proxy.
 
 pub mod attempt;
+pub mod caller;
 pub mod config;
 pub mod exchange;
 pub mod export;
+pub mod gateway;
 pub mod headers;
 pub mod host;
+pub mod id;
 pub mod identity;
 pub mod limits;
 pub mod metrics;

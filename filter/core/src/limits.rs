@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::{host::SharedData, identity::Caller};
+use crate::{caller::Caller, host::SharedData};
 
 mod compile;
 mod ledger;

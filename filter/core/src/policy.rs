@@ -1,8 +1,8 @@
 //! Whether a caller may query an endpoint.
 
 use crate::{
-    config::{Endpoint, Permission, Principal},
-    identity::Caller,
+    caller::{Caller, Principal},
+    config::{Endpoint, Permission},
 };
 
 /// Without `permissions` every caller may.

@@ -30,8 +30,19 @@ const FORWARDED: &[&str] = &[
 /// Headers that an attempt sets: gone from the request before anybody but the provider can see them.
 pub const CREDENTIALS: &[&str] = &["authorization", "openai-organization"];
 
-/// Response headers that tell of the provider's account, or are for its own clients alone.
-const KEPT_BACK: &[&str] = &["alt-svc", "openai-organization", "openai-project", "server", "set-cookie"];
+/// Response headers that tell of the provider's account, host or credential, are for its own clients alone, or are Weir's
+/// own to set.
+const KEPT_BACK: &[&str] = &[
+    "alt-svc",
+    "content-location",
+    "location",
+    "openai-organization",
+    "openai-project",
+    "served-model-name",
+    "server",
+    "set-cookie",
+    "www-authenticate",
+];
 
 /// Removes whatever a provider's API does not define: the caller's credential, identity, cookies, forwarding and routing
 /// headers with it.

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
+    caller::Caller,
     config::{Config, Endpoint, ServedEntity},
     export::{Row, RowKind},
-    identity::Caller,
     time::rfc3339,
     usage::Usage,
 };

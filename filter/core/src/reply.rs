@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use crate::{host::Value, limits::Standing, paths::Shape};
+use crate::{headers::Value, limits::Standing, paths::Shape};
 
 /// A whole local answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,7 @@ impl Denied {
             }
             Self::Unauthenticated(why) | Self::Unavailable(why) => sentence(why),
             Self::UnknownEndpoint { name } => {
+                let name = clipped(name);
                 format!("There is no endpoint or model {name:?}. GET /v1/models lists those that you may query.")
             }
             Self::UpstreamAuthFailed { served_entity } => format!(
@@ -162,8 +163,11 @@ pub fn databricks_error(status: u16, message: &str) -> Vec<u8> {
     error_body(Shape::Databricks, error_code, "", "", message)
 }
 
-pub fn json(value: &serde_json::Value) -> Reply {
-    let headers = vec![(Cow::Borrowed("content-type"), text("application/json"))];
+pub fn json(value: &serde_json::Value, request_id: &str) -> Reply {
+    let headers = vec![
+        (Cow::Borrowed("content-type"), text("application/json")),
+        (Cow::Borrowed("x-databricks-request-id"), text(request_id.to_owned())),
+    ];
     Reply { status: 200, headers, body: value.to_string().into_bytes() }
 }
 
@@ -184,10 +188,21 @@ fn error_body(shape: Shape, error_code: &str, openai_type: &str, openai_code: &s
     body.to_string().into_bytes()
 }
 
-/// With a capital and a full stop.
+/// With a capital and a full stop. What is quoted in it may be the caller's whole body: that is cut.
 fn sentence(text: &str) -> String {
+    let text = clipped(text);
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     let end = if text.ends_with('.') { "" } else { "." };
     format!("{first}{}{end}", chars.as_str())
+}
+
+/// No message of Weir's own is longer.
+const MAX_MESSAGE_CHARS: usize = 500;
+
+fn clipped(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_MESSAGE_CHARS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
+    }
 }

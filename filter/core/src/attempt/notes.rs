@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-/// What the attempt role needs to send the request elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the attempt role needs to send the request elsewhere. By default there is nowhere to send it to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Handover {
     /// [`crate::config::Config::hash`]: indices mean nothing in another configuration.
     pub config: String,
@@ -53,6 +53,8 @@ pub enum Failure {
     Reset,
     /// No answer's headers within `first_byte_ms`.
     Timeout,
+    /// Envoy found nobody to send it to: no route, no cluster, no host that lives.
+    NotSent,
 }
 
 const NOTE_BYTES: usize = 7;
@@ -72,6 +74,7 @@ impl Note {
             [1] => Failure::Connect,
             [2] => Failure::Reset,
             [3] => Failure::Timeout,
+            [4] => Failure::NotSent,
             _ => return None,
         };
         Some(Self { status: u16::from_le_bytes(*status), latency_ms: u32::from_le_bytes(*latency_ms), failure })

@@ -1,1 +1,35 @@
+//! What the two roles tell each other. Whole attempts are in `exchange/tests/fallback.rs`.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+#[test]
+fn a_handover_is_read_as_it_was_written() {
+    for entities in [vec![0], vec![2, 0, 1]] {
+        let handover = Handover { config: "5e884898da280471".into(), endpoint: 7, entities, model_range: 9..18 };
+        assert_eq!(Handover::read(&handover.write()), Some(handover));
+    }
+    let broken: [&[u8]; 7] = [b"", b"hash", b"hash 1", b"hash 1 2", b"hash 1 2 x", b"hash 1 2 3 -4", b"\xff 1 2 3 4"];
+    for state in broken {
+        assert_eq!(Handover::read(state), None, "{}", String::from_utf8_lossy(state));
+    }
+}
+
+#[test]
+fn notes_are_read_as_they_were_written() {
+    let note = |status, failure, latency_ms| Note { status, failure, latency_ms };
+    let notes = [
+        note(503, Failure::Status, 1),
+        note(0, Failure::Connect, 0),
+        note(0, Failure::Reset, u32::MAX),
+        note(0, Failure::Timeout, 60_000),
+    ];
+    let mut state = Vec::new();
+    notes.iter().for_each(|note| note.write(&mut state));
+    assert_eq!(read_notes(&state), notes);
+    state.extend([1, 2, 3]);
+    assert_eq!(read_notes(&state), notes, "half a note is none");
+    assert_eq!(read_notes(&[0, 0, 0, 0, 0, 0, 9]), [], "an unknown failure");
+}

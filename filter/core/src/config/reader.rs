@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Keys of the contract that no release knows yet, wherever they stand.
-const LATER: &[&str] = &["sticky", "max_concurrency", "queue", "cooldown", "ramp", "priority"];
+pub(super) const LATER: &[&str] = &["sticky", "max_concurrency", "queue", "cooldown", "ramp", "priority"];
 
 /// What one compilation has found so far.
 pub(super) struct Findings<'a> {

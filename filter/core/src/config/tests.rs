@@ -1,6 +1,7 @@
 //! The policy as a table: what an edit of a good policy does to it. The other files go section by section.
 
 mod design;
+mod documented;
 mod endpoints;
 mod gateway;
 mod identity;

@@ -8,7 +8,7 @@ use crate::{
     attempt::{ATTEMPTS, Failure, Note, read_notes},
     config::{Endpoint, ServedEntity},
     headers::Headers,
-    host::{Effect, Host, Step},
+    host::{Effect, Host, Step, Verdict},
     limits::Charge,
     metrics::Metric,
     paths::Shape,
@@ -54,11 +54,11 @@ pub enum Body {
     Passed,
     /// Weir's own stands in its place; `None` once it has gone.
     Replaced(Option<Vec<u8>>),
-    /// A provider's error, kept until it is whole to be put in Databricks' shape.
-    Reshaped(Vec<u8>),
+    /// A provider's error, held back until it is whole to be put in Databricks' shape.
+    Reshaped { gone: bool },
 }
 
-/// A longer error is passed on as far as it was kept: no error's text is that long.
+/// A longer error is passed on as far as it was held: no error's text is that long, and Envoy's buffers are larger.
 const MAX_ERROR: usize = 64 << 10;
 
 impl AwaitAnswer {
@@ -73,8 +73,8 @@ impl AwaitAnswer {
             0 | 1 => Vec::new(),
             _ => host.property(&[ATTEMPTS]).map(|state| read_notes(&state)).unwrap_or_default(),
         };
-        let own_details = if status >= 500 { envoys_own_details(host) } else { None };
-        if let Some(details) = &own_details {
+        let own_details = if status >= 400 { envoys_own_details(host) } else { None };
+        if let Some(details) = own_details.as_ref().filter(|_| is_about_attempts(status)) {
             complete_notes(&mut notes, failure_of(details), self.sent_at, host);
         }
         let mut effects = Vec::with_capacity(24);
@@ -91,8 +91,20 @@ impl AwaitAnswer {
             body: Body::Passed,
             facts: self.facts,
         };
-        answer.body = answer.body_for(gateway, own_details.as_deref(), &headers, self.drop_usage, end);
-        answer.own_headers(gateway, &headers, end, &mut effects);
+        let denied = answer.denied(gateway, own_details.as_deref());
+        answer.status = denied.as_ref().map_or(status, Denied::status);
+        let fallbacks = answer.notes.len().min(answer.plan.len().saturating_sub(1));
+        if fallbacks > 0 {
+            effects.push(Effect::Count(Metric::Fallbacks, fallbacks as u64));
+        }
+        if let (Some(denied), true) = (&denied, end) {
+            // There is no body to put another one in the place of.
+            let reply = denied.reply(answer.facts.shape, &answer.facts.id, &answer.standings());
+            effects.push(Effect::Reply(reply));
+            return (Phase::ReadAnswer(Box::new(answer)), Step { effects, verdict: Verdict::Pause });
+        }
+        answer.body = answer.body_for(denied, &headers, self.drop_usage, end);
+        answer.own_headers(gateway, &headers, &mut effects);
         (Phase::ReadAnswer(Box::new(answer)), Step::next(effects))
     }
 }
@@ -109,15 +121,29 @@ impl ReadAnswer {
                 }
             }
             Body::Replaced(own) => effects.push(Effect::ReplaceResponseChunk(own.take().unwrap_or_default())),
-            Body::Reshaped(kept) => {
-                if kept.len() < MAX_ERROR {
-                    kept.extend(host.response_chunk(size));
-                }
-                let whole = if end { reshaped(self.status, kept) } else { Vec::new() };
-                effects.push(Effect::ReplaceResponseChunk(whole));
+            Body::Reshaped { gone: false } if !end && size <= MAX_ERROR => {
+                return (Phase::ReadAnswer(self), Step::wait());
             }
+            Body::Reshaped { gone: false } => effects.push(self.reshape(size, host)),
+            Body::Reshaped { gone: true } => effects.push(Effect::ReplaceResponseChunk(Vec::new())),
         }
         (Phase::ReadAnswer(self), Step::next(effects))
+    }
+
+    /// Trailers finish the body. What has passed of it cannot be changed any more, what is held back can.
+    pub fn trailers(mut self: Box<Self>, host: &impl Host) -> (Phase, Step) {
+        let mut effects = Vec::new();
+        match &mut self.body {
+            Body::Read(reader) => drop(reader.push(Vec::new(), true)),
+            Body::Reshaped { gone: false } => effects.push(self.reshape(MAX_ERROR, host)),
+            Body::Reshaped { gone: true } | Body::Passed | Body::Replaced(_) => {}
+        }
+        (Phase::ReadAnswer(self), Step::next(effects))
+    }
+
+    fn reshape(&mut self, size: usize, host: &impl Host) -> Effect {
+        self.body = Body::Reshaped { gone: true };
+        Effect::ReplaceResponseChunk(reshaped(self.status, &host.response_chunk(size.min(MAX_ERROR))))
     }
 
     /// The entity whose answer this is: the one that failed last, or the one behind those that failed.
@@ -132,40 +158,58 @@ impl ReadAnswer {
         Some((answered, endpoint.entities.get(index)?))
     }
 
-    /// Decides what becomes of the body, and of the status where the answer is not the caller's to see.
-    fn body_for(
-        &mut self,
-        gateway: &Gateway,
-        own_details: Option<&str>,
-        headers: &Headers,
-        drop_usage: bool,
-        end: bool,
-    ) -> Body {
-        let denied = match (own_details, self.status) {
-            (Some(details), _) => Denied::UpstreamFailed { timed_out: failure_of(details) == Failure::Timeout },
+    /// What the caller hears instead of an answer that is not his to see. What another filter of Envoy's has to say of
+    /// the request is: but for 404, which says that there is no route to the model.
+    fn denied(&self, gateway: &Gateway, own_details: Option<&str>) -> Option<Denied> {
+        match (own_details, self.status) {
+            (Some(details), status) if is_about_attempts(status) => {
+                Some(Denied::UpstreamFailed { timed_out: failure_of(details) == Failure::Timeout })
+            }
             (None, 401 | 403) => {
                 let entity = self.facts.endpoint(gateway).and_then(|endpoint| self.entity(endpoint));
                 let served_entity = entity.map(|(_, entity)| entity.name.clone()).unwrap_or_default();
-                Denied::UpstreamAuthFailed { served_entity }
+                Some(Denied::UpstreamAuthFailed { served_entity })
             }
-            (None, 200..=299) => {
-                return Body::Read(Reader::new(headers.text("content-type").unwrap_or_default(), drop_usage));
+            _ => None,
+        }
+    }
+
+    /// Decides what becomes of the body. A packed one cannot be read, and nothing can be added to it.
+    fn body_for(&self, denied: Option<Denied>, headers: &Headers, drop_usage: bool, end: bool) -> Body {
+        if let Some(denied) = denied {
+            return Body::Replaced(Some(denied.body(self.facts.shape)));
+        }
+        let is_packed =
+            headers.value("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+        match self.provider_status {
+            Some(200..=299) => {
+                let kind = headers.text("content-type").filter(|_| !is_packed);
+                let mut reader = Reader::new(kind.unwrap_or_default(), drop_usage);
+                if end {
+                    reader.push(Vec::new(), true);
+                }
+                Body::Read(reader)
             }
-            (None, 400..) if self.facts.shape == Shape::Databricks && !end => return Body::Reshaped(Vec::new()),
-            (None, _) => return Body::Passed,
-        };
-        self.status = denied.status();
-        Body::Replaced(Some(denied.body(self.facts.shape)))
+            Some(400..) if self.facts.shape == Shape::Databricks && !end && !is_packed => {
+                Body::Reshaped { gone: false }
+            }
+            _ => Body::Passed,
+        }
+    }
+
+    fn standings(&self) -> Standings {
+        Standings { requests: self.charge.requests, tokens: self.charge.tokens }
     }
 
     /// Writes what Weir adds to the answer's headers, and takes off what its changes make untrue.
-    fn own_headers(&self, gateway: &Gateway, headers: &Headers, end: bool, effects: &mut Vec<Effect>) {
+    fn own_headers(&self, gateway: &Gateway, headers: &Headers, effects: &mut Vec<Effect>) {
         let mut set = |name: &'static str, value: Cow<'static, str>| {
             effects.push(Effect::SetResponseHeader(name.into(), text(value)));
         };
         set("x-databricks-request-id", self.facts.id.clone().into());
         if let Some((_, entity)) = self.facts.endpoint(gateway).and_then(|endpoint| self.entity(endpoint))
             && self.provider_status.is_some()
+            && !matches!(self.body, Body::Replaced(_))
         {
             set("served-model-name", entity.name.clone().into());
         }
@@ -176,9 +220,10 @@ impl ReadAnswer {
             Body::Replaced(Some(own)) => {
                 set(":status", self.status.to_string().into());
                 set("content-type", "application/json".into());
-                set("content-length", if end { 0 } else { own.len() }.to_string().into());
+                set("content-length", own.len().to_string().into());
+                effects.push(Effect::RemoveResponseHeader("content-encoding".into()));
             }
-            Body::Reshaped(_) => {
+            Body::Reshaped { .. } => {
                 set("content-type", "application/json".into());
                 effects.push(Effect::RemoveResponseHeader("content-length".into()));
             }
@@ -187,12 +232,7 @@ impl ReadAnswer {
             }
             Body::Read(_) | Body::Passed | Body::Replaced(None) => {}
         }
-        let standings = Standings { requests: self.charge.requests, tokens: self.charge.tokens };
-        effects.extend(standings.headers().map(|(name, value)| Effect::SetResponseHeader(name, value)));
-        let fallbacks = self.notes.len().min(self.plan.len().saturating_sub(1));
-        if fallbacks > 0 {
-            effects.push(Effect::Count(Metric::Fallbacks, fallbacks as u64));
-        }
+        effects.extend(self.standings().headers().map(|(name, value)| Effect::SetResponseHeader(name, value)));
     }
 }
 
@@ -202,14 +242,23 @@ fn envoys_own_details(host: &impl Host) -> Option<String> {
     (details != "via_upstream").then_some(details)
 }
 
-/// Envoy's answer says of the last attempt what its own end did not tell the attempt role; a plan without a fallback has
-/// no attempt role at all.
+/// Whether an answer of Envoy's own says that no model was reached: 404 says that there is no route to it.
+fn is_about_attempts(status: u16) -> bool {
+    matches!(status, 404 | 500..)
+}
+
+/// Envoy's answer says of the last attempt what its own end did not tell the attempt role; and of one that was not even
+/// sent, or had no attempt role since its plan has no fallback, it says all.
 fn complete_notes(notes: &mut Vec<Note>, failure: Failure, sent_at: u64, host: &impl Host) {
     match notes.last_mut() {
-        Some(last) if last.failure == Failure::Reset => last.failure = failure,
-        Some(_) => {}
-        None => {
-            let latency_ms = host.now().saturating_sub(sent_at) / 1_000_000;
+        Some(last) if failure != Failure::NotSent => {
+            if last.failure == Failure::Reset {
+                last.failure = failure;
+            }
+        }
+        _ => {
+            let noted_ms = notes.iter().map(|note| u64::from(note.latency_ms)).sum();
+            let latency_ms = (host.now().saturating_sub(sent_at) / 1_000_000).saturating_sub(noted_ms);
             notes.push(Note { status: 0, failure, latency_ms: u32::try_from(latency_ms).unwrap_or(u32::MAX) });
         }
     }
@@ -219,10 +268,12 @@ fn complete_notes(notes: &mut Vec<Note>, failure: Failure, sent_at: u64, host: &
 fn failure_of(details: &str) -> Failure {
     if details.contains("timeout") {
         Failure::Timeout
-    } else if details.contains("connection_failure") || details.contains("no_healthy_upstream") {
+    } else if details.contains("connection_failure") {
         Failure::Connect
-    } else {
+    } else if details.starts_with("upstream_reset") {
         Failure::Reset
+    } else {
+        Failure::NotSent
     }
 }
 

@@ -48,7 +48,7 @@ impl AwaitBody {
     }
 
     /// Trailers finish the body. They are no part of any provider's API: none gets them.
-    pub fn trailers(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+    pub fn trailers(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         let (phase, mut step) = self.whole(gateway, host);
         if matches!(phase, Phase::AwaitAnswer(_)) {
             step.effects.push(Effect::RemoveRequestTrailers);
@@ -57,13 +57,14 @@ impl AwaitBody {
     }
 
     /// Envoy has refused the request itself: too large for its buffers, or too slow.
-    pub fn answered_by_envoy(self: Box<Self>, host: &impl Host) -> (Phase, Step) {
+    pub fn answered_by_envoy(self, host: &impl Host) -> (Phase, Step) {
+        let id = Effect::SetResponseHeader("x-databricks-request-id".into(), text(self.facts.id.clone()));
         let status = host.response_header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
-        (Phase::Replied(Box::new(Replied::by_envoy(self.facts, status.unwrap_or(0)))), Step::default())
+        (Phase::Replied(Box::new(Replied::by_envoy(self.facts, status.unwrap_or(0)))), Step::next(vec![id]))
     }
 
     /// The client went away before its request was whole.
-    pub fn abandoned(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+    pub fn abandoned(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         Replied::abandoned(self.facts).close(gateway, host)
     }
 
@@ -78,7 +79,9 @@ impl AwaitBody {
             Ok(request) => request,
             Err(InvalidRequest(why)) => return Err(Replied::new(facts, Denied::InvalidRequest(why))),
         };
-        take_facts(&mut facts, &mut request);
+        if let Err(InvalidRequest(why)) = take_facts(&mut facts, &mut request) {
+            return Err(Replied::new(facts, Denied::InvalidRequest(why)));
+        }
         if facts.endpoint.is_none() {
             let Some(model) = &request.model else {
                 let why = "the request names no model: set `model` to an endpoint of this gateway";
@@ -108,14 +111,24 @@ impl AwaitBody {
     }
 }
 
+/// A `client_request_id` goes into the record, where a longer one would push out others' rows; a UUID has 36 bytes.
+const MAX_CLIENT_REQUEST_ID_BYTES: usize = 1024;
+
 /// Moves into the facts what the record needs of the body. What the body says goes before what the header says.
-fn take_facts(facts: &mut Facts, request: &mut ApiRequest) {
+fn take_facts(facts: &mut Facts, request: &mut ApiRequest) -> Result<(), InvalidRequest> {
     facts.streaming = request.is_stream();
     facts.prompt_characters = Some(request.characters);
-    facts.client_request_id = request.client_request_id.as_mut().and_then(|field| field.value.take());
-    if let Some(field) = &mut request.usage_context {
+    let id = request.client_request_id.as_mut().and_then(|field| field.value.take());
+    if id.as_ref().is_some_and(|id| id.len() > MAX_CLIENT_REQUEST_ID_BYTES) {
+        let why =
+            format!("`client_request_id` is longer than the {MAX_CLIENT_REQUEST_ID_BYTES} bytes that are allowed");
+        return Err(InvalidRequest(why));
+    }
+    facts.client_request_id = id;
+    if let Some(field) = request.usage_context.as_mut().filter(|field| !field.value.is_empty()) {
         facts.usage_context = std::mem::take(&mut field.value);
     }
+    Ok(())
 }
 
 /// Whether the endpoint serves what the path asks for, and the body holds it.

@@ -92,19 +92,23 @@ impl Replied {
 }
 
 impl AwaitAnswer {
-    /// The client went away before the answer began.
+    /// The client went away before the answer began. Access logs read the request's headers after this.
     pub fn abandoned(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         let endpoint = self.facts.endpoint(gateway);
         let entities = endpoint.map(|endpoint| endpoint.entities.as_slice()).unwrap_or_default();
         let notes = host.property(&[ATTEMPTS]).map(|state| read_notes(&state)).unwrap_or_default();
-        let attempts = attempted(entities, &self.plan, &notes);
-        let last = self.plan.get(notes.len().saturating_sub(1)).or(self.plan.first());
-        let exchanged = Exchanged {
-            status: CLIENT_GONE,
-            attempts: &attempts,
-            ..nothing_used(gateway, &self.facts, endpoint, last.and_then(|last| entities.get(*last)), host)
-        };
-        (Phase::Settled, Step::next(recorded(gateway, &exchanged, false)))
+        let mut attempts = attempted(entities, &self.plan, &notes);
+        // Envoy logs before it ends the attempt that is under way, which is not noted yet.
+        let running = self.plan.get(notes.len()).and_then(|index| entities.get(*index));
+        let last = self.plan.last().and_then(|index| entities.get(*index));
+        let exchanged = nothing_used(gateway, &self.facts, endpoint, running.or(last), host);
+        if let Some(entity) = running {
+            attempts.push(unnoted(entity, None, Some("client_gone"), &attempts, self.sent_at, exchanged.ended_at));
+        }
+        let mut effects = Vec::with_capacity(8);
+        self.facts.restore(&mut effects);
+        effects.extend(recorded(gateway, &Exchanged { status: CLIENT_GONE, attempts: &attempts, ..exchanged }, false));
+        (Phase::Settled, Step::next(effects))
     }
 }
 
@@ -116,7 +120,7 @@ impl ReadAnswer {
                 let usage = Usage::of(&read, self.facts.prompt_characters.unwrap_or(0));
                 (read, usage)
             }
-            Body::Passed | Body::Replaced(_) | Body::Reshaped(_) => {
+            Body::Passed | Body::Replaced(_) | Body::Reshaped { .. } => {
                 (Read { complete: true, ..Read::default() }, Usage::default())
             }
         };
@@ -127,14 +131,7 @@ impl ReadAnswer {
         if let (Some(answered), Some(entity)) = (answered, entity)
             && answered >= attempts.len()
         {
-            let earlier: u64 = attempts.iter().map(|attempt| attempt.latency_ms).sum();
-            let all = self.first_byte_at.saturating_sub(self.sent_at) / 1_000_000;
-            attempts.push(Attempted {
-                served_entity_name: &entity.name,
-                status_code: self.provider_status,
-                error: None,
-                latency_ms: all.saturating_sub(earlier),
-            });
+            attempts.push(unnoted(entity, self.provider_status, None, &attempts, self.sent_at, self.first_byte_at));
         }
         let mut effects = settled(endpoint, &self.charge, usage, host);
         let exchanged = Exchanged {
@@ -209,6 +206,20 @@ fn recorded(gateway: &Gateway, exchanged: &Exchanged<'_>, refused: bool) -> Vec<
     effects
 }
 
+/// The attempt behind those that failed: what they took is not its own.
+fn unnoted<'a>(
+    entity: &'a ServedEntity,
+    status_code: Option<u16>,
+    error: Option<&'static str>,
+    failed: &[Attempted<'_>],
+    sent_at: u64,
+    until: u64,
+) -> Attempted<'a> {
+    let earlier = failed.iter().map(|attempt| attempt.latency_ms).fold(0, u64::saturating_add);
+    let all = until.saturating_sub(sent_at) / 1_000_000;
+    Attempted { served_entity_name: &entity.name, status_code, error, latency_ms: all.saturating_sub(earlier) }
+}
+
 /// The attempts that failed, as the record has them.
 fn attempted<'a>(entities: &'a [ServedEntity], plan: &[usize], notes: &[Note]) -> Vec<Attempted<'a>> {
     let names = plan.iter().map(|index| entities.get(*index).map(|entity| entity.name.as_str()).unwrap_or_default());
@@ -223,6 +234,7 @@ fn attempted<'a>(entities: &'a [ServedEntity], plan: &[usize], notes: &[Note]) -
                 Failure::Connect => Some("connect_failure"),
                 Failure::Reset => Some("reset"),
                 Failure::Timeout => Some("timeout"),
+                Failure::NotSent => Some("not_sent"),
             },
             latency_ms: note.latency_ms.into(),
         })

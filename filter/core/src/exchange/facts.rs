@@ -5,10 +5,11 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::Gateway;
 use crate::{
+    caller::Caller,
     config::Endpoint,
     headers::Headers,
     host::{Effect, Host},
-    identity::Caller,
+    id::uuid,
     paths::{Shape, Target},
     provider,
     request::{InvalidRequest, MAX_USAGE_CONTEXT_BYTES},
@@ -102,18 +103,4 @@ impl Facts {
             }
         }
     }
-}
-
-/// A random UUID (RFC 9562, version 4).
-pub fn uuid(high: u64, low: u64) -> String {
-    let high = (high & !0xF000) | 0x4000;
-    let low = (low & !(0b11 << 62)) | (0b10 << 62);
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xFFFF,
-        high & 0xFFFF,
-        low >> 48,
-        low & 0xFFFF_FFFF_FFFF
-    )
 }

@@ -39,14 +39,14 @@ fn admit(
         Target::Query { task, .. } => (task, None),
         Target::Local(local) => (None, Some(local)),
     };
-    if let Some(reply) = local.and_then(own::without_caller) {
+    if let Some(reply) = local.and_then(|local| own::without_caller(local, &facts)) {
         return Ok((Phase::Outside, Step::reply(reply)));
     }
     match identity::resolve(&gateway.config.identity, facts.headers(), host) {
         Ok(caller) => facts.caller = Some(caller),
         Err(why) => return Err(Replied::new(facts, Denied::Unauthenticated(why.0))),
     }
-    if let Some(reply) = local.and_then(|local| own::for_caller(local, gateway, facts.caller.as_ref()?)) {
+    if let Some(reply) = local.and_then(|local| own::for_caller(local, gateway, &facts)) {
         return Ok((Phase::Outside, Step::reply(reply)));
     }
     if let Some(name) = matched.endpoint {

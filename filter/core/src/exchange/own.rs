@@ -8,27 +8,35 @@ use super::{Gateway, Phase, close::Replied, facts::Facts};
 use crate::{
     config::Unmatched,
     host::{Effect, Step},
-    identity::Caller,
     paths::{CLUSTER_HEADER, Local},
     policy,
     reply::{self, Denied, Reply},
 };
 
+/// Headers that are Weir's own, or by which a client could steer the router: taken off what passes, by their beginning.
+const STEERING: [&str; 7] = [
+    "x-weir-",
+    "x-envoy-hedge-",
+    "x-envoy-max-retries",
+    "x-envoy-original-dst-host",
+    "x-envoy-retriable-",
+    "x-envoy-retry-",
+    "x-envoy-upstream-",
+];
+
 /// Answers that anybody may have.
-pub fn without_caller(local: Local) -> Option<Reply> {
-    (local == Local::Health).then(|| reply::json(&json!({ "status": "OK" })))
+pub fn without_caller(local: Local, facts: &Facts) -> Option<Reply> {
+    (local == Local::Health).then(|| reply::json(&json!({ "status": "OK" }), &facts.id))
 }
 
 /// Answers that depend on who asks: the endpoints that he may query, as OpenAI lists models.
-pub fn for_caller(local: Local, gateway: &Gateway, caller: &Caller) -> Option<Reply> {
-    if local != Local::Models {
-        return None;
-    }
+pub fn for_caller(local: Local, gateway: &Gateway, facts: &Facts) -> Option<Reply> {
+    let caller = facts.caller.as_ref().filter(|_| local == Local::Models)?;
     let endpoints = gateway.config.endpoints.iter().filter(|endpoint| policy::may_query(endpoint, caller));
     let data: Vec<_> = endpoints
         .map(|endpoint| json!({ "id": endpoint.name, "object": "model", "created": 0, "owned_by": "weir" }))
         .collect();
-    Some(reply::json(&json!({ "object": "list", "data": data })))
+    Some(reply::json(&json!({ "object": "list", "data": data }), &facts.id))
 }
 
 /// An endpoint or a model that the policy does not know: refused, or passed on with nothing but the door's own headers
@@ -37,16 +45,7 @@ pub fn unmatched(gateway: &Gateway, facts: Facts, name: &str) -> Result<(Phase, 
     let Unmatched::Pass { cluster } = &gateway.config.unmatched else {
         return Err(Replied::new(facts, Denied::UnknownEndpoint { name: name.to_owned() }));
     };
-    let spoofable = |name: &&str| {
-        name.starts_with("x-weir-")
-            || name.starts_with("x-envoy-retry-")
-            || name.starts_with("x-envoy-upstream-")
-            || matches!(
-                *name,
-                "x-envoy-max-retries" | "x-envoy-retriable-header-names" | "x-envoy-retriable-status-codes"
-            )
-            || name.starts_with("x-envoy-hedge-")
-    };
+    let spoofable = |name: &&str| STEERING.iter().any(|prefix| name.starts_with(prefix));
     let removed = facts.headers().iter().map(|(name, _)| name).filter(spoofable);
     let mut effects: Vec<Effect> =
         removed.map(|name| Effect::RemoveRequestHeader(Cow::Owned(name.to_owned()))).collect();

@@ -1,1 +1,13 @@
+//! Whole exchanges over a fake host: what the providers receive, what the client gets, what is recorded. `drive` plays
+//! Envoy, the client and the providers; each other file is one theme.
 
+mod answers;
+mod cost;
+mod door;
+pub mod drive;
+mod fallback;
+mod limits;
+mod orders;
+mod record;
+mod refusals;
+mod route;

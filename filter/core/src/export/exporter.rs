@@ -7,12 +7,7 @@ use super::{
     Bounds, Outbox, Row, RowKind, Tally,
     lease::{self, Lease},
 };
-use crate::{
-    config::Logging,
-    exchange::{Gateway, uuid},
-    host::Host,
-    record,
-};
+use crate::{config::Logging, gateway::Gateway, host::Host, id::uuid, record};
 
 /// How long an answer may take; then the batch is sent again.
 const TIMEOUT_MS: u64 = 5_000;
@@ -54,7 +49,8 @@ impl Exporter {
     pub fn new(gateway: Rc<Gateway>) -> Option<Self> {
         let logging = gateway.config.logging.as_ref()?;
         let outbox = Outbox::new(Bounds {
-            flush_interval_ms: logging.flush_interval_ms,
+            // A row that is not sent on this tick waits for the next one: within the interval, not after it.
+            flush_interval_ms: logging.flush_interval_ms.saturating_sub(tick_ms(logging)),
             max_batch_bytes: logging.max_batch_bytes,
             max_buffered_bytes: logging.max_buffered_bytes,
         });
@@ -63,7 +59,7 @@ impl Exporter {
 
     /// How often [`Exporter::tick`] wants to be called, in milliseconds.
     pub fn tick_ms(&self) -> u64 {
-        self.logging().map_or(MAX_TICK_MS, |logging| logging.flush_interval_ms.clamp(10, MAX_TICK_MS))
+        self.gateway.config.logging.as_ref().map_or(MAX_TICK_MS, tick_ms)
     }
 
     pub fn push(&mut self, row: Row, host: &impl Host) {
@@ -116,10 +112,6 @@ impl Exporter {
         self.outbox.take_tally()
     }
 
-    fn logging(&self) -> Option<&Logging> {
-        self.gateway.config.logging.as_ref()
-    }
-
     fn claim_entities(&mut self, now: u64, host: &impl Host) {
         if self.entities != Entities::Unclaimed || self.closing_since.is_some() {
             return;
@@ -137,6 +129,10 @@ impl Exporter {
     }
 }
 
+fn tick_ms(logging: &Logging) -> u64 {
+    logging.flush_interval_ms.clamp(10, MAX_TICK_MS)
+}
+
 fn post(logging: &Logging, body: Vec<u8>) -> Post {
     let mut headers = vec![
         (":method", "POST".to_owned()),
@@ -150,3 +146,6 @@ fn post(logging: &Logging, body: Vec<u8>) -> Post {
     }
     Post { cluster: logging.cluster.name().to_owned(), headers, body, timeout_ms: TIMEOUT_MS }
 }
+
+#[cfg(test)]
+mod tests;

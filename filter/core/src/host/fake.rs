@@ -1,12 +1,13 @@
-//! A host for tests and benchmarks: maps, a settable clock, a counter of calls, and a switch that makes stores fail.
+//! A host for tests and benchmarks: maps, a settable clock, a counter of calls, and a switch that makes stores fail. It
+//! also does what a step says, as Envoy would: to its own maps, so that a test can look at what came of it.
 
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
 };
 
-use super::{Cas, CasMismatch, Host, SharedData};
-use crate::headers::Headers;
+use super::{Cas, CasMismatch, Effect, Host, SharedData};
+use crate::{export::Row, headers::Headers, metrics::Metric, reply::Reply};
 
 /// Everything that a [`Host`] answers, set by hand.
 #[derive(Debug, Default)]
@@ -22,8 +23,12 @@ pub struct FakeHost {
     pub data: RefCell<HashMap<String, (Vec<u8>, Cas)>>,
     /// How many of the next stores lose their compare-and-swap.
     pub failing_stores: Cell<u32>,
-    /// How many calls have been made, by name.
+    /// How many calls have been made, by name; those that an effect takes are in here too.
     pub calls: RefCell<HashMap<&'static str, u32>>,
+    /// What effects have left: Weir's own answer, rows, counts.
+    pub reply: RefCell<Option<Reply>>,
+    pub rows: RefCell<Vec<Row>>,
+    pub counts: RefCell<Vec<(Metric, u64)>>,
 }
 
 impl FakeHost {
@@ -31,11 +36,80 @@ impl FakeHost {
         self.properties.borrow_mut().insert(path.to_owned(), value.to_vec());
     }
 
+    /// Forgets the stream: headers, bodies, the answer, and all properties. Shared data, rows and counts stay.
+    pub fn end_stream(&self) {
+        self.properties.borrow_mut().clear();
+        self.request_headers.take();
+        self.request_body.take();
+        self.response_headers.take();
+        self.response_chunk.take();
+        self.reply.take();
+    }
+
+    /// Does what a step says, in order.
+    pub fn apply(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::SetRequestHeader(name, value) => {
+                    self.called("set_request_header");
+                    set(&self.request_headers, &name, Some(&value));
+                }
+                Effect::RemoveRequestHeader(name) => {
+                    self.called("remove_request_header");
+                    set(&self.request_headers, &name, None);
+                }
+                Effect::RemoveRequestTrailers => self.called("remove_request_trailers"),
+                Effect::ReplaceRequestBody(body) => {
+                    self.called("replace_request_body");
+                    self.request_body.replace(body);
+                }
+                Effect::SetResponseHeader(name, value) => {
+                    self.called("set_response_header");
+                    set(&self.response_headers, &name, Some(&value));
+                }
+                Effect::RemoveResponseHeader(name) => {
+                    self.called("remove_response_header");
+                    set(&self.response_headers, &name, None);
+                }
+                Effect::ReplaceResponseChunk(chunk) => {
+                    self.called("replace_response_chunk");
+                    self.response_chunk.replace(chunk);
+                }
+                Effect::SetState(key, value) => {
+                    self.called("set_state");
+                    self.set_property(key, &value);
+                }
+                Effect::Count(metric, count) => self.counts.borrow_mut().push((metric, count)),
+                Effect::Record(row) => self.rows.borrow_mut().push(row),
+                Effect::Reply(reply) => {
+                    self.called("reply");
+                    self.reply.replace(Some(reply));
+                }
+            }
+        }
+    }
+
     fn called(&self, name: &'static str) {
         let mut calls = self.calls.borrow_mut();
         let count = calls.entry(name).or_default();
         *count = count.saturating_add(1);
     }
+}
+
+/// As Envoy does: the first value of that name is replaced and the others go, or a header is added at the end.
+fn set(headers: &RefCell<Headers>, name: &str, value: Option<&[u8]>) {
+    let old = headers.take();
+    let mut value = value;
+    let mut pairs = Vec::new();
+    for (n, v) in old.iter() {
+        if n != name {
+            pairs.push((n, v));
+        } else if let Some(value) = value.take() {
+            pairs.push((n, value));
+        }
+    }
+    pairs.extend(value.map(|value| (name, value)));
+    headers.replace(Headers::from_pairs(pairs));
 }
 
 impl SharedData for FakeHost {

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
-use super::{Caller, Unauthenticated};
+use super::Unauthenticated;
 use crate::{
-    config::{Identity, Jwt, KeyOwner, Principal, Source},
+    caller::{Caller, Principal},
+    config::{Identity, Jwt, KeyOwner, Source},
     headers::Headers,
     host::Host,
 };

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Caller, Unauthenticated};
+use super::Unauthenticated;
 use crate::{
-    config::{Cidr, Principal},
+    caller::{Caller, Principal},
+    config::Cidr,
     headers::Headers,
     host::Host,
 };

@@ -6,6 +6,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 use crate::{
+    caller::Principal,
     config::{Cidr, Jwt, KeyOwner},
     host::fake::FakeHost,
 };

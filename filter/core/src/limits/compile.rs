@@ -2,7 +2,10 @@
 //! Done once per configuration as far as it can be; must never look at a count.
 
 use super::{Limit, LimitKey, Period, Unit, tags, window::Window};
-use crate::{config::Principal, identity::Caller, limits::tags::Subject};
+use crate::{
+    caller::{Caller, Principal},
+    limits::tags::Subject,
+};
 
 /// One unit of one limit. Of a limit of users, the tag is the part that all users share until [`applicable`] makes it the
 /// caller's.

@@ -6,7 +6,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use super::{LimitKey, Period, Unit};
-use crate::config::Principal;
+use crate::caller::Principal;
 
 /// The subject of user counters: one hash of the caller's name, made once per admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

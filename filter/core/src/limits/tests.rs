@@ -16,7 +16,7 @@ mod window;
 
 use self::{model::Model, random::Random, store::FakeSharedData};
 use super::*;
-use crate::config::Principal;
+use crate::caller::Principal;
 
 /// A moment for tests to start at: 2026-01-01.
 const T0: u64 = 1_767_225_600_000;

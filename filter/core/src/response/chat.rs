@@ -20,6 +20,9 @@ pub struct Reported {
     pub reasoning: Option<u64>,
 }
 
+/// In bytes; `content_filter` has 14.
+const MAX_FINISH_REASON: usize = 64;
+
 /// A chat completion, a completion, a list of embeddings, an error, or one event's chunk of the first two.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -46,8 +49,9 @@ impl Answer<'_> {
         self.choices.as_ref().map_or(0, |choices| choices.characters)
     }
 
+    /// A longer one than any that is known is no reason for a record to hold.
     pub fn finish_reason(&mut self) -> Option<String> {
-        self.choices.as_mut().and_then(|choices| choices.finish_reason.take())
+        self.choices.as_mut()?.finish_reason.take().filter(|reason| reason.len() <= MAX_FINISH_REASON)
     }
 
     pub fn is_error(&self) -> bool {

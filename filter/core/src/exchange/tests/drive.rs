@@ -1,0 +1,387 @@
+//! Envoy, the client and the providers of a test. Both roles run over one host, as in one Envoy: headers that an attempt
+//! sets stay for the next one, the body is restored for each.
+
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::route;
+use crate::{
+    attempt::Attempt,
+    config::{Config, MissingSecrets},
+    exchange::Exchange,
+    export::{self, RowKind},
+    gateway::Gateway,
+    headers::Headers,
+    host::{Input, Verdict, fake::FakeHost},
+    limits,
+    metrics::Metric,
+};
+
+pub const OPENAI: &str = "/v1/chat/completions";
+pub const DATABRICKS: &str = "/serving-endpoints/chat/invocations";
+/// Nanoseconds: 2026-11-21T23:17:57.5Z.
+pub const START: u64 = 1_795_303_077_500_000_000;
+pub const ANSWER: &str = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":5}}"#;
+
+/// Endpoint `chat` with entities a, b and c, all traffic on a, fallback armed, no limits.
+pub fn policy() -> Value {
+    let key = |key: &str, owner: Value| {
+        let mut entry = json!({"sha256": format!("{:x}", Sha256::digest(key))});
+        entry.as_object_mut().unwrap().extend(owner.as_object().unwrap().clone());
+        entry
+    };
+    json!({
+        "account_id": "acme", "workspace_id": "prod",
+        "identity": {"sources": [
+            {"api_keys": [
+                key("alice-key", json!({"user": "alice", "groups": ["research"]})),
+                key("bob-key", json!({"user": "bob", "groups": ["interns"]})),
+                key("batch-key", json!({"service_principal": "batch"})),
+            ]},
+            {"header": {"user": "x-user", "groups": "x-groups", "trusted_from": ["10.0.0.0/8"]}},
+        ]},
+        "logging": {"url": "http://127.0.0.1:9902/v1/records"},
+        "max_request_bytes": 4096,
+        "endpoints": [endpoint("chat", &["a", "b", "c"])],
+    })
+}
+
+/// Entity `x` is model `x-model` at `https://x.example.com/x/v1`, paid with `secret-x`; a belongs to an organization.
+pub fn endpoint(name: &str, entities: &[&str]) -> Value {
+    let entity = |entity: &&str| {
+        let mut config = json!({
+            "openai_api_base": format!("https://{entity}.example.com/{entity}/v1"),
+            "openai_api_key": format!("{{{{env/KEY_{}}}}}", entity.to_uppercase()),
+        });
+        if *entity == "a" {
+            config["openai_organization"] = json!("org-a");
+        }
+        json!({"name": entity, "external_model": {
+            "provider": "openai", "name": format!("{entity}-model"), "task": "llm/v1/chat", "openai_config": config,
+        }})
+    };
+    let mut ai_gateway = json!({"usage_tracking_config": {"enabled": true}});
+    if entities.len() > 1 {
+        ai_gateway["fallback_config"] = json!({"enabled": true});
+    }
+    json!({
+        "name": name,
+        "config": {
+            "served_entities": entities.iter().map(entity).collect::<Vec<_>>(),
+            "traffic_config": {"routes": [{"served_entity_name": entities[0], "traffic_percentage": 100}]},
+        },
+        "ai_gateway": ai_gateway,
+    })
+}
+
+/// A good chat request with these members besides.
+pub fn chat(more: Value) -> String {
+    let mut body = json!({"model": "chat", "messages": [{"role": "user", "content": "hello"}]});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body.to_string()
+}
+
+pub fn compiled(policy: &Value) -> Rc<Gateway> {
+    let environment = |name: &str| name.strip_prefix("KEY_").map(|entity| format!("secret-{}", entity.to_lowercase()));
+    let compiled = Config::from_slice(policy.to_string().as_bytes(), &environment, MissingSecrets::Error).unwrap();
+    Rc::new(Gateway { config: compiled.config, node: "node-1".into() })
+}
+
+/// One worker.
+pub struct Rig {
+    pub gateway: Rc<Gateway>,
+    /// What the attempt role runs with: another one while a reload is under way.
+    pub attempts: Rc<Gateway>,
+    pub host: FakeHost,
+}
+
+impl Rig {
+    pub fn new(policy: &Value) -> Self {
+        let gateway = compiled(policy);
+        let host = FakeHost::default();
+        host.now.set(START);
+        limits::create_slots(&host);
+        gateway.config.endpoints.iter().for_each(|endpoint| endpoint.limits.create_keys(&host));
+        export::create_key(&host);
+        Self { attempts: gateway.clone(), gateway, host }
+    }
+
+    /// A request of Alice's, its headers and its body in one piece.
+    pub fn chat(&self, path: &str, body: &str) -> Stream<'_> {
+        self.send(&[(":path", path), ("authorization", "Bearer alice-key")], body)
+    }
+
+    /// The same with the given headers alone; `:method` and the like are added where they are not among them.
+    pub fn send(&self, headers: &[(&str, &str)], body: &str) -> Stream<'_> {
+        let mut stream = self.open(headers, body.is_empty());
+        if !body.is_empty() {
+            stream.body(body, true);
+        }
+        stream
+    }
+
+    /// A request's headers.
+    pub fn open(&self, headers: &[(&str, &str)], end: bool) -> Stream<'_> {
+        self.open_from("192.0.2.1:1234", headers, end)
+    }
+
+    pub fn open_from(&self, peer: &str, headers: &[(&str, &str)], end: bool) -> Stream<'_> {
+        self.host.end_stream();
+        self.host.set_property("source/address", peer.as_bytes());
+        let defaults = [(":method", "POST"), (":scheme", "http"), (":authority", "ai.example.com"), (":path", OPENAI)];
+        let missing = defaults.into_iter().filter(|(name, _)| !headers.iter().any(|(n, _)| n == name));
+        let pairs: Vec<_> = missing.chain(headers.iter().copied()).collect();
+        let pairs = pairs.iter().map(|(name, value)| (*name, value.as_bytes()));
+        self.host.request_headers.replace(Headers::from_pairs(pairs));
+        let exchange = Exchange::new(self.gateway.clone());
+        let mut stream =
+            Stream { rig: self, exchange, verdict: Verdict::Continue, sent: Vec::new(), kept: Vec::new(), attempts: 0 };
+        stream.input(Input::RequestHeaders { end });
+        stream
+    }
+
+    pub fn wait_ms(&self, ms: u64) {
+        self.host.now.set(self.host.now.get() + ms * 1_000_000);
+    }
+
+    /// All rows so far, and forgets them.
+    pub fn rows(&self) -> Vec<Value> {
+        self.host.rows.take().iter().map(|row| serde_json::from_slice(&row.line).unwrap()).collect()
+    }
+
+    pub fn kinds(&self) -> Vec<RowKind> {
+        self.host.rows.borrow().iter().map(|row| row.kind).collect()
+    }
+
+    pub fn counted(&self, metric: Metric) -> u64 {
+        self.host.counts.borrow().iter().filter(|(m, _)| *m == metric).map(|(_, count)| count).sum()
+    }
+}
+
+/// One exchange.
+pub struct Stream<'r> {
+    pub rig: &'r Rig,
+    pub exchange: Exchange,
+    pub verdict: Verdict,
+    /// The body as the gateway role sends it: what Envoy restores for each attempt.
+    sent: Vec<u8>,
+    /// What of the answer is paused.
+    kept: Vec<u8>,
+    attempts: u64,
+}
+
+/// What a provider receives.
+#[derive(Debug, PartialEq)]
+pub struct Received {
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Received {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| &**value)
+    }
+}
+
+/// What the client gets.
+#[derive(Debug, PartialEq)]
+pub struct Seen {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| &**value)
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or(Value::Null)
+    }
+}
+
+/// How an attempt ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome {
+    Status(u16),
+    Connect,
+    /// After so many milliseconds.
+    Reset(u64),
+}
+
+impl Stream<'_> {
+    pub fn input(&mut self, input: Input) {
+        let step = self.exchange.handle(input, &self.rig.host);
+        self.rig.host.apply(step.effects);
+        self.verdict = step.verdict;
+    }
+
+    /// So much of the body is there; when Weir lets it go, it has gone.
+    pub fn body(&mut self, body: &str, end: bool) {
+        self.rig.host.request_body.replace(body.as_bytes().to_vec());
+        self.input(Input::RequestBody { size: body.len(), end });
+        self.sent = self.rig.host.request_body.borrow().clone();
+    }
+
+    pub fn trailers(&mut self) {
+        self.input(Input::RequestTrailers);
+        self.sent = self.rig.host.request_body.borrow().clone();
+    }
+
+    /// Weir's own answer.
+    pub fn reply(&self) -> Seen {
+        let reply = self.rig.host.reply.borrow();
+        let reply = reply.as_ref().unwrap_or_else(|| panic!("no reply"));
+        let headers = reply.headers.iter().map(|(name, value)| (name.to_string(), lossy(value))).collect();
+        assert_eq!(self.verdict, Verdict::Pause, "a reply ends the request");
+        Seen { status: reply.status, headers, body: lossy(&reply.body) }
+    }
+
+    pub fn is_sent(&self) -> bool {
+        self.rig.host.reply.borrow().is_none() && self.verdict == Verdict::Continue
+    }
+
+    /// The next attempt: what the provider receives, and how it fails.
+    pub fn attempt(&mut self, outcome: Outcome) -> Received {
+        let (mut attempt, received) = self.begin_attempt();
+        let host = &self.rig.host;
+        let last = match outcome {
+            Outcome::Status(status) => {
+                let status = status.to_string();
+                host.response_headers.replace(Headers::from_pairs([(":status", status.as_bytes())]));
+                Input::ResponseHeaders { end: false }
+            }
+            Outcome::Connect => {
+                host.set_property("upstream/transport_failure_reason", b"delayed_connect_error");
+                Input::Done
+            }
+            Outcome::Reset(after_ms) => {
+                self.rig.wait_ms(after_ms);
+                Input::Done
+            }
+        };
+        let step = attempt.handle(last, host);
+        host.apply(step.effects);
+        attempt.handle(Input::Done, host);
+        host.properties.borrow_mut().remove("upstream/transport_failure_reason");
+        received
+    }
+
+    /// An attempt whose end is the test's business.
+    pub fn begin_attempt(&mut self) -> (Attempt, Received) {
+        assert!(self.is_sent(), "the request has not gone");
+        self.attempts += 1;
+        let host = &self.rig.host;
+        host.set_property("upstream/request_attempt_count", &self.attempts.to_le_bytes());
+        host.request_body.replace(self.sent.clone());
+        route::play(host);
+        let mut attempt = Attempt::new(self.rig.attempts.clone());
+        let steps = [
+            Input::RequestHeaders { end: false },
+            Input::RequestBody { size: self.sent.len() / 2, end: false },
+            Input::RequestBody { size: self.sent.len(), end: true },
+        ];
+        let mut verdict = Verdict::Continue;
+        for input in steps {
+            let step = attempt.handle(input, host);
+            if verdict == Verdict::Continue && matches!(input, Input::RequestBody { .. }) {
+                // What went on unpaused cannot be replaced any more.
+                assert_eq!(step.effects, [], "too late");
+            }
+            verdict = step.verdict;
+            host.apply(step.effects);
+        }
+        assert_eq!(verdict, Verdict::Continue, "an attempt goes on in the end");
+        let received =
+            Received { headers: pairs(&host.request_headers.borrow()), body: lossy(&host.request_body.borrow()) };
+        assert_eq!(received.header("content-length"), Some(&*received.body.len().to_string()), "{received:?}");
+        (attempt, received)
+    }
+
+    /// The last attempt's answer, in pieces; a piece that is the last one carries the end.
+    pub fn answer(&mut self, headers: &[(&str, &str)], pieces: &[&str]) -> Seen {
+        self.answer_headers(headers, pieces.is_empty());
+        let mut body = String::new();
+        for (at, piece) in pieces.iter().enumerate() {
+            body += &self.piece(piece, at + 1 == pieces.len());
+        }
+        self.seen(body)
+    }
+
+    pub fn answer_headers(&mut self, headers: &[(&str, &str)], end: bool) {
+        let details = "response/code_details";
+        let host = &self.rig.host;
+        host.properties.borrow_mut().entry(details.into()).or_insert_with(|| b"via_upstream".to_vec());
+        host.response_headers.replace(Headers::from_pairs(headers.iter().map(|(n, v)| (*n, v.as_bytes()))));
+        self.input(Input::ResponseHeaders { end });
+    }
+
+    /// What the client gets of a piece of the answer. What is paused stays with Envoy, which shows all of it next time.
+    pub fn piece(&mut self, piece: &str, end: bool) -> String {
+        let host = &self.rig.host;
+        let mut buffer = std::mem::take(&mut self.kept);
+        buffer.extend_from_slice(piece.as_bytes());
+        host.response_chunk.replace(buffer.clone());
+        self.input(Input::ResponseBody { size: buffer.len(), end });
+        self.passed()
+    }
+
+    /// Trailers end the answer: what the client gets of its body then.
+    pub fn answer_trailers(&mut self) -> String {
+        // What has passed is not there any more.
+        self.rig.host.response_chunk.replace(std::mem::take(&mut self.kept));
+        let had_body = !self.rig.host.response_chunk.borrow().is_empty();
+        self.input(Input::ResponseTrailers);
+        if had_body { self.passed() } else { String::new() }
+    }
+
+    fn passed(&mut self) -> String {
+        let buffer = self.rig.host.response_chunk.take();
+        match self.verdict {
+            Verdict::Continue => lossy(&buffer),
+            Verdict::Pause => {
+                self.kept = buffer;
+                String::new()
+            }
+        }
+    }
+
+    pub fn seen(&self, body: String) -> Seen {
+        let headers = pairs(&self.rig.host.response_headers.borrow());
+        let status = headers.iter().find(|(name, _)| name == ":status").unwrap().1.parse().unwrap();
+        Seen { status, headers, body }
+    }
+
+    /// Envoy's own answer: `code_details` say why.
+    pub fn envoy_answers(&mut self, status: &str, code_details: &str) -> Seen {
+        self.rig.host.set_property("response/code_details", code_details.as_bytes());
+        self.answer(&[(":status", status), ("content-type", "text/plain"), ("content-length", "4")], &["oops"])
+    }
+
+    /// A good JSON answer.
+    pub fn answered(&mut self) -> Seen {
+        let length = ANSWER.len().to_string();
+        let headers = [(":status", "200"), ("content-type", "application/json"), ("content-length", &length)];
+        self.answer(&headers, &[&ANSWER[..20], &ANSWER[20..]])
+    }
+
+    /// The end: exactly one row.
+    pub fn row(mut self) -> Value {
+        self.input(Input::Log);
+        self.input(Input::Done);
+        let mut rows = self.rig.rows();
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        rows.remove(0)
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn pairs(headers: &Headers) -> Vec<(String, String)> {
+    headers.iter().map(|(name, value)| (name.to_owned(), lossy(value))).collect()
+}

@@ -1,0 +1,68 @@
+"""What is asked of every Envoy, and of which ones."""
+
+import os
+from dataclasses import dataclass
+
+from envoys import CHAT_PATH, DOWN_ENDPOINT, DOWN_HEADER, OUTSIDE_PATH
+from load import chat_body
+
+#: Variants by name, as the table shows them.
+BARE, NOOP, NOOP_BOTH, WEIR = "bare Envoy", "do-nothing wasm", "do-nothing, 2 roles", "Weir"
+NO_LIMITS, NO_RECORDS, SINGLE = "Weir, no limits", "Weir, no records", "Weir, one entity"
+DIRECT = "mock alone"
+#: Weir from another file, where OTHER names one: a change and what was before it, in the same rounds.
+OTHER = "Weir, other wasm"
+WEIRS = (WEIR, OTHER) if os.environ.get("OTHER") else (WEIR,)
+MAIN = (BARE, NOOP, *WEIRS)
+EVERY = (BARE, NOOP, NOOP_BOTH, *WEIRS, NO_LIMITS, NO_RECORDS, SINGLE)
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    body: object = None
+    connections: int = 32
+    path: str = CHAT_PATH
+    headers: tuple = ()
+    variants: tuple = MAIN
+    seconds: int = 2
+    #: Requests a second to each variant, all variants at once; None: as many as go, one variant after the other.
+    rate: float = None
+    workers: int = 1
+    recorded: bool = True
+
+
+def quick(folder):
+    body = {size: chat_body(folder, f"{size}k", size << 10) for size in (1, 100)}
+    stream = chat_body(folder, "stream", 1 << 10, stream_chunks=100)
+    return [
+        Workload("1 KB, 32 connections", body[1], variants=(*EVERY, DIRECT), seconds=1),
+        Workload("100 KB, 32 connections", body[100], variants=(*MAIN, DIRECT), seconds=1),
+        Workload("SSE of 100 chunks, 32 connections", stream),
+        Workload("out of scope, 32 connections", path=OUTSIDE_PATH, variants=(BARE, *WEIRS), recorded=False, seconds=1),
+    ]
+
+
+def full(folder):
+    body = {size: chat_body(folder, f"{size}k", size << 10) for size in (1, 100, 1024)}
+    stream = chat_body(folder, "stream", 1 << 10, stream_chunks=100)
+    down = chat_body(folder, "down", 1 << 10, model=DOWN_ENDPOINT)
+    one = {"connections": 1}
+    return [
+        Workload("1 KB, 32 connections", body[1], variants=(*EVERY, DIRECT)),
+        Workload("1 KB, 1 connection", body[1], **one),
+        Workload("100 KB, 32 connections", body[100], variants=(*EVERY, DIRECT)),
+        Workload("100 KB, 1 connection", body[100], **one),
+        Workload("1 MB, 32 connections", body[1024], variants=(*MAIN, DIRECT), seconds=3),
+        Workload("1 MB, 1 connection", body[1024], **one),
+        Workload("1 KB, 200 requests/s", body[1], rate=200, seconds=8),
+        Workload("100 KB, 200 requests/s", body[100], rate=200, seconds=5),
+        Workload("SSE of 100 chunks, 32 connections", stream, seconds=4),
+        Workload("SSE of 100 chunks, 10 streams/s", stream, rate=10, seconds=6),
+        Workload("fallback on every request", down, headers=(f"{DOWN_HEADER}: 1",)),
+        Workload("out of scope, 32 connections", path=OUTSIDE_PATH, variants=(BARE, *WEIRS), recorded=False),
+        *(
+            Workload(f"1 KB, 64 connections, {n} workers", body[1], connections=64, variants=(BARE, *WEIRS), workers=n)
+            for n in (1, 2, 4)
+        ),
+    ]
