@@ -43,7 +43,8 @@ enum Target {
 /// A complete Envoy bootstrap: exit status 0, 1 if the policy is wrong, 2 if it or another file cannot be read
 #[derive(clap::Args)]
 struct EnvoyArgs {
-    /// The policy, YAML or JSON; `-` is standard input
+    /// The policy, YAML or JSON; `-` is standard input. A relative `jwks_file` in it is relative to its folder (with `-`, to
+    /// this one), and is rendered absolute
     policy: PathBuf,
     /// The Envoy that it is for: 1.37, 1.38, 1.39 or 1.40, with or without a patch number
     #[arg(long, default_value = "1.40")]
@@ -101,7 +102,8 @@ fn render(args: EnvoyArgs) -> Result<String, Failure> {
     let json = policy::read(&args.policy)?;
     let Compiled { config, warnings } = policy::compile(&json)?;
     policy::print_warnings(&warnings);
-    for warning in what_else_envoy_needs(&config, &clusters) {
+    let policy_folder = folder_of(&args.policy).map_err(Failure::Usage)?;
+    for warning in what_else_envoy_needs(&config, &clusters, &policy_folder) {
         eprintln!("warning: {warning}");
     }
     let doubled = clusters::doubled(&clusters::clusters(&config, &clusters));
@@ -113,10 +115,17 @@ fn render(args: EnvoyArgs) -> Result<String, Failure> {
         )));
     }
     let (listen, admin) = (args.listen, args.admin);
-    let options = Options { listen, admin, wasm: args.wasm, access_log: args.access_log, clusters };
+    let options = Options { listen, admin, wasm: args.wasm, policy_folder, access_log: args.access_log, clusters };
     let bootstrap = bootstrap(&config, &json, &options);
     let yaml = serde_yaml_ng::to_string(&bootstrap).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(format!("# For Envoy {}, made by `weir render envoy`: change the policy, not this.\n{yaml}", args.envoy_version))
+}
+
+/// Absolute. Standard input lies in the working directory.
+fn folder_of(policy: &Path) -> Result<PathBuf, String> {
+    let file = if policy == Path::new("-") { Path::new("policy") } else { policy };
+    let file = std::path::absolute(file).map_err(|error| format!("the working directory: cannot be told: {error}"))?;
+    Ok(file.parent().unwrap_or(Path::new("/")).to_owned())
 }
 
 fn read_clusters(path: &Path) -> Result<Vec<Value>, String> {
@@ -131,17 +140,18 @@ fn read_clusters(path: &Path) -> Result<Vec<Value>, String> {
 }
 
 /// What the bootstrap alone does not give; each would show only where Envoy runs.
-fn what_else_envoy_needs(config: &Config, clusters: &[Value]) -> Vec<String> {
+fn what_else_envoy_needs(config: &Config, clusters: &[Value], policy_folder: &Path) -> Vec<String> {
     let mut warnings = Vec::new();
     for name in clusters::missing(config, clusters) {
         warnings.push(format!(
             "cluster `{name}`: named by the policy and not rendered: give it with --clusters, or add it to Envoy"
         ));
     }
-    for jwt in jwt::sources(config).filter(|jwt| !Path::new(&jwt.jwks_file).is_file()) {
+    let key_files = jwt::sources(config).map(|jwt| jwt::key_file(jwt, policy_folder));
+    for file in key_files.filter(|file| !file.is_file()) {
         warnings.push(format!(
-            "jwks_file `{}`: not found from here: Envoy does not start without it (relative to its working directory)",
-            jwt.jwks_file
+            "jwks_file `{}`: not found: Envoy does not start without it (a relative one lies in the policy's folder)",
+            file.display()
         ));
     }
     if config.identity.sources.iter().any(|source| matches!(source, Source::Mtls { .. })) {

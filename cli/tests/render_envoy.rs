@@ -19,7 +19,7 @@ scope: {hosts: [ai.example.com]}
 unmatched_cluster: rest
 identity:
   sources:
-  - jwt: {user: email, issuer: https://idp.example.com, audiences: [weir], jwks_file: JWKS}
+  - jwt: {user: email, issuer: https://idp.example.com, audiences: [weir], jwks_file: keys/jwks.json}
 logging: {url: http://127.0.0.1:1/v1/records, token: "{{secrets/weir/records}}"}
 endpoints:
 - name: chat
@@ -78,7 +78,8 @@ fn serves(version: &str) {
     let [listen, admin] = free_addresses();
     let config = render(dir.path(), version, listen, admin, upstream);
 
-    let validated = Command::new(&envoy).args(["--mode", "validate", "-c"]).arg(&config).output().unwrap();
+    let validated =
+        Command::new(&envoy).args(["--mode", "validate", "-c"]).arg(&config).current_dir("/").output().unwrap();
     assert!(validated.status.success(), "{}", String::from_utf8_lossy(&validated.stderr));
 
     let _running = Running::start(&envoy, &config, dir.path(), admin);
@@ -120,6 +121,7 @@ fn exit_statuses() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&[&file(&policy)], 0, "`rest`"),
         (&[&file(&policy)], 0, "WEIR_SECRET_OPENAI_KEY"),
+        (&[&file(&policy)], 0, &format!("{}`: not found", file(&dir.path().join("keys/jwks.json")))),
         (&[&file(&wrong)], 1, "endpoints"),
         (&[&file(&policy), "--clusters", &file(&clusters)], 2, "weir-records"),
         (&[&file(&policy), "--envoy-version", "1.36.2"], 2, "1.37, 1.38, 1.39, 1.40"),
@@ -160,8 +162,9 @@ fn render(dir: &Path, version: &str, listen: SocketAddr, admin: SocketAddr, upst
             "- name: {name}\n  type: STATIC\n  load_assignment: {{cluster_name: {name}, endpoints: [{{lb_endpoints: [{endpoint}]}}]}}\n"
         )
     };
-    let jwks = file("jwks.json", JWKS.as_bytes());
-    let policy = file("policy.yaml", POLICY.replace("JWKS", &jwks).as_bytes());
+    fs::create_dir(dir.join("keys")).unwrap();
+    file("keys/jwks.json", JWKS.as_bytes());
+    let policy = file("policy.yaml", POLICY.as_bytes());
     let clusters = file("clusters.yaml", (cluster("rest") + &cluster("own")).as_bytes());
     let wasm = file("filter.wasm", &wat::parse_str(FILTER).unwrap());
     let (listen, admin) = (listen.to_string(), admin.to_string());
@@ -169,7 +172,7 @@ fn render(dir: &Path, version: &str, listen: SocketAddr, admin: SocketAddr, upst
     let output = weir(&[&[&policy, "--envoy-version", version], &places[..]].concat());
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
-    assert!(!stderr.contains("`rest`") && !stderr.contains("`own`"), "{stderr}");
+    assert!(!stderr.contains("jwks_file") && !stderr.contains("`rest`") && !stderr.contains("`own`"), "{stderr}");
     PathBuf::from(file("envoy.yaml", &output.stdout))
 }
 
@@ -182,6 +185,8 @@ impl Running {
         let child = Command::new(envoy)
             .args(["--use-dynamic-base-id", "--concurrency", "1", "-c"])
             .arg(config)
+            // Neither the policy's folder nor that of who rendered it.
+            .current_dir("/")
             .env("WEIR_SECRET_OPENAI_KEY", SECRET)
             .env("WEIR_SECRET_WEIR_RECORDS", SECRET)
             .stdout(Stdio::null())

@@ -35,6 +35,7 @@ impl Sinks {
         match effect {
             Effect::SetRequestHeader(name, value) => host.set_request_header(&name, &value),
             Effect::RemoveRequestHeader(name) => host.remove_request_header(&name),
+            Effect::RemoveRequestTrailers => host.remove_request_trailers(),
             Effect::ReplaceRequestBody(body) => host.replace_request_body(&body),
             Effect::SetResponseHeader(name, value) => host.set_response_header(&name, &value),
             Effect::RemoveResponseHeader(name) => host.remove_response_header(&name),

@@ -94,6 +94,13 @@ impl EnvoyHost {
         remove_header(Map::Request, name);
     }
 
+    pub fn remove_request_trailers(&self) {
+        // The count of no pairs.
+        let pairs = 0_u32.to_le_bytes();
+        // SAFETY: `pairs` outlives the call.
+        unsafe { abi::proxy_set_header_map_pairs(Map::RequestTrailers as i32, pairs.as_ptr(), pairs.len()) };
+    }
+
     pub fn set_response_header(&self, name: &str, value: &[u8]) {
         set_header(Map::Response, name, value);
     }

@@ -51,8 +51,9 @@ impl Root {
         {
             exporter.borrow_mut().answered(None, &EnvoyHost);
         }
+        let is_over = exporter.borrow_mut().is_over(&EnvoyHost);
         self.sinks.report(exporter, EnvoyHost);
-        if exporter.borrow().is_over(&EnvoyHost) {
+        if is_over {
             EnvoyHost.done();
         }
     }

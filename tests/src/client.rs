@@ -48,7 +48,7 @@ impl Call {
         self
     }
 
-    fn request(&self, base: &str) -> Request<Full<Bytes>> {
+    pub(crate) fn request(&self, base: &str) -> Request<Full<Bytes>> {
         let mut request = Request::builder().method(&self.method).uri(format!("{base}{}", self.path));
         for (name, value) in &self.headers {
             request = request.header(name, value);

@@ -19,6 +19,13 @@ pub struct Envoy {
     process: Process,
 }
 
+/// What Envoy has made of a changed configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    Accepted,
+    Rejected,
+}
+
 /// What an Envoy is started with.
 pub struct Launch<'a> {
     pub policy: &'a Path,
@@ -28,6 +35,10 @@ pub struct Launch<'a> {
     /// The process's environment beside the PATH: the policy's secrets.
     pub environment: &'a [(String, String)],
     pub edit: &'a dyn Fn(&mut Bootstrap),
+    /// Further arguments of the command line.
+    pub arguments: &'a [&'a str],
+    /// Listeners and clusters lie in files that [`Envoy::reload`] replaces.
+    pub reloads: bool,
 }
 
 /// The version under test.
@@ -41,12 +52,17 @@ impl Envoy {
         let (port, admin_port) = (free_port(), free_port());
         let mut bootstrap = Bootstrap::parse(&render(&launch, port, admin_port));
         (launch.edit)(&mut bootstrap);
+        if launch.reloads {
+            let (rest, resources) = bootstrap.into_files(launch.folder);
+            resources.write(launch.folder);
+            bootstrap = rest;
+        }
         let config = launch.folder.join("envoy.json");
         std::fs::write(&config, bootstrap.to_string()).expect("the configuration can be written");
 
         let mut command = Command::new(binary());
-        // Where a policy's relative `jwks_file` lies.
-        command.current_dir(launch.folder);
+        // What is rendered works from anywhere.
+        command.current_dir("/");
         command.env_clear().envs(launch.environment.iter().map(|(name, value)| (name, value)));
         command.arg("--config-path").arg(&config).args([
             "--disable-hot-restart",
@@ -54,12 +70,37 @@ impl Envoy {
             "info",
             "--concurrency",
         ]);
-        command.arg(launch.workers.to_string());
+        command.arg(launch.workers.to_string()).args(launch.arguments);
         let mut process = Process::start("envoy", &mut command, launch.folder.join("envoy.log"));
         let admin = Client::new(&format!("http://127.0.0.1:{admin_port}"));
         let ready = async || admin.try_send(&Call::get("/ready")).await.is_ok_and(|answer| answer.status == 200);
         process.wait_until(Duration::from_secs(30), ready).await;
         Self { port, admin_port, admin, process }
+    }
+
+    /// Gives a running Envoy another policy, and waits until it is in force or refused.
+    pub async fn reload(&self, launch: Launch<'_>) -> Reload {
+        let mut bootstrap = Bootstrap::parse(&render(&launch, self.port, self.admin_port));
+        (launch.edit)(&mut bootstrap);
+        let counts = async || (self.stat(ACCEPTED).await, self.stat(REJECTED).await);
+        let before = counts().await;
+        bootstrap.into_files(launch.folder).1.write(launch.folder);
+        let outcome = async || {
+            let now = counts().await;
+            let warming = self.stat("listener_manager.total_listeners_warming").await;
+            (now != before && warming == 0).then_some(if now.1 > before.1 {
+                Reload::Rejected
+            } else {
+                Reload::Accepted
+            })
+        };
+        let outcome = poll(Duration::from_secs(20), outcome).await;
+        outcome.unwrap_or_else(|| panic!("Envoy did not take notice of the new listener\n{}", self.tail()))
+    }
+
+    /// Ends it as an operator does, and waits for that.
+    pub async fn terminate(&mut self) {
+        self.process.terminate(Duration::from_secs(10)).await;
     }
 
     /// A counter or gauge: by its whole name, or by the end of it after a dot. 0 where there is none, as for Envoy itself.
@@ -103,6 +144,9 @@ impl Envoy {
         self.process.is_running()
     }
 }
+
+const ACCEPTED: &str = "listener_manager.lds.update_success";
+const REJECTED: &str = "listener_manager.lds.update_rejected";
 
 fn binary() -> PathBuf {
     match std::env::var_os("WEIR_E2E_ENVOY_BINARY") {

@@ -15,10 +15,11 @@ pub mod process;
 pub mod raw;
 pub mod rig;
 pub mod scripts;
+pub mod wire;
 
 pub use client::{Answer, Call, Client, Streamed, Tally};
 pub use collector::Collector;
-pub use envoy::Envoy;
+pub use envoy::{Envoy, Reload};
 pub use mock::Mock;
 pub use policy::{Endpoint, Policy};
 pub use rig::{Addresses, Rig, Setup};

@@ -114,7 +114,7 @@ impl Process {
     }
 
     /// Asks it to end (SIGTERM), and waits.
-    pub async fn terminate(mut self, bound: Duration) {
+    pub async fn terminate(&mut self, bound: Duration) {
         let sent = Command::new("kill").arg(self.child.id().to_string()).status();
         assert!(sent.is_ok_and(|status| status.success()), "kill {} failed", self.name);
         let end = Instant::now() + bound;
@@ -145,5 +145,25 @@ pub async fn poll<T>(bound: Duration, probe: impl AsyncFn() -> Option<T>) -> Opt
             return found;
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::thread;
+
+    use super::*;
+
+    /// Between threads by the claims alone; between processes too, since the system knows whose a claim is.
+    #[test]
+    fn no_port_is_given_twice() {
+        let threads: Vec<_> =
+            (0..8).map(|_| thread::spawn(|| (0..25).map(|_| free_port()).collect::<Vec<_>>())).collect();
+        let ports: Vec<u16> = threads.into_iter().flat_map(|thread| thread.join().expect("25 ports")).collect();
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 200);
+        for port in ports {
+            assert!(UdpSocket::bind(("127.0.0.1", port)).is_err(), "{port} could be claimed again");
+        }
     }
 }

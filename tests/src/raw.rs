@@ -20,6 +20,11 @@ impl Raw {
         self.0.write_all(bytes).await.expect("the other side still reads");
     }
 
+    /// As `write`, where the other side may answer and close before it has read all.
+    pub async fn try_write(&mut self, bytes: &[u8]) {
+        let _ = timeout(Duration::from_secs(10), self.0.write_all(bytes)).await;
+    }
+
     /// What comes until `enough` holds of it all, or the other side closes, or 10 s have passed.
     pub async fn read_until(&mut self, enough: impl Fn(&str) -> bool) -> String {
         let mut all = Vec::new();

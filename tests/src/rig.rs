@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::bootstrap::Bootstrap;
 use crate::client::{Answer, Call, Client, Streamed, Tally};
 use crate::collector::Collector;
-use crate::envoy::{Envoy, Launch};
+use crate::envoy::{Envoy, Launch, Reload};
 use crate::mock::Mock;
 use crate::policy::{Policy, secret};
 use crate::process::Folder;
@@ -34,13 +34,26 @@ pub struct Setup<'a> {
     edit: Box<Edit<'a>>,
     files: Vec<(&'a str, String)>,
     workers: usize,
+    arguments: Vec<&'a str>,
+    reloads: bool,
+    environment_of: Option<Box<MakePolicy<'a>>>,
 }
 
 impl<'a> Setup<'a> {
     /// Mocks by name, and the policy for their ports.
     pub fn new(mocks: &[&'a str], policy: impl Fn(&Addresses) -> Policy + 'a) -> Self {
         let mocks = mocks.iter().map(|name| (*name, Vec::new())).collect();
-        Self { mocks, policy: Box::new(policy), edit: Box::new(|_, _| {}), files: Vec::new(), workers: 2 }
+        let (policy, edit) = (Box::new(policy), Box::new(|_: &mut Bootstrap, _: &Addresses| {}));
+        Self {
+            mocks,
+            policy,
+            edit,
+            files: Vec::new(),
+            workers: 2,
+            arguments: Vec::new(),
+            reloads: false,
+            environment_of: None,
+        }
     }
 
     /// Standing orders of a mock, as `weir mock --behave` takes them.
@@ -67,6 +80,24 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// An argument of Envoy's command line.
+    pub fn argument(mut self, argument: &'a str) -> Self {
+        self.arguments.push(argument);
+        self
+    }
+
+    /// The policy will be replaced while Envoy runs: [`Rig::reload`].
+    pub fn reloads(mut self) -> Self {
+        self.reloads = true;
+        self
+    }
+
+    /// Starts Envoy with the secrets of a policy that it will be given later.
+    pub fn environment_of(mut self, policy: impl Fn(&Addresses) -> Policy + 'a) -> Self {
+        self.environment_of = Some(Box::new(policy));
+        self
+    }
+
     pub async fn start(self) -> Rig {
         let folder = Folder::new("rig");
         let collector = Collector::start(folder.path()).await;
@@ -82,7 +113,8 @@ impl<'a> Setup<'a> {
         let document = (self.policy)(&at).0;
         let policy = folder.join("policy.json");
         std::fs::write(&policy, format!("{document:#}")).expect("the policy can be written");
-        let environment = environment(&document);
+        let mut environment = secrets_of(&document);
+        environment.extend(self.environment_of.iter().flat_map(|policy| secrets_of(&policy(&at).0)));
         let edit = |bootstrap: &mut Bootstrap| (self.edit)(bootstrap, &at);
         let launch = Launch {
             policy: &policy,
@@ -90,6 +122,8 @@ impl<'a> Setup<'a> {
             workers: self.workers,
             environment: &environment,
             edit: &edit,
+            arguments: &self.arguments,
+            reloads: self.reloads,
         };
         let envoy = Envoy::start(launch).await;
         let client = Client::new(&format!("http://127.0.0.1:{}", envoy.port));
@@ -98,7 +132,7 @@ impl<'a> Setup<'a> {
 }
 
 /// The secret of every entity, under the name that its policy gives it.
-fn environment(policy: &serde_json::Value) -> Vec<(String, String)> {
+fn secrets_of(policy: &serde_json::Value) -> Vec<(String, String)> {
     let endpoints = policy["endpoints"].as_array().into_iter().flatten();
     let entities =
         endpoints.flat_map(|endpoint| endpoint["config"]["served_entities"].as_array().into_iter().flatten());
@@ -129,6 +163,28 @@ impl Rig {
 
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Puts another policy in force, where Envoy takes it. Envoy's environment stays: of secrets, only those it began with are there.
+    pub async fn reload(&self, policy: Policy) -> Reload {
+        self.reload_edited(policy, &|_| {}).await
+    }
+
+    /// As `reload`, with a change to what `weir render` made of the policy.
+    pub async fn reload_edited(&self, policy: Policy, edit: &dyn Fn(&mut Bootstrap)) -> Reload {
+        let file = self.folder.join("policy.json");
+        std::fs::write(&file, format!("{:#}", policy.0)).expect("the policy can be written");
+        let environment = secrets_of(&policy.0);
+        let launch = Launch {
+            policy: &file,
+            folder: self.folder.path(),
+            workers: 0,
+            environment: &environment,
+            edit,
+            arguments: &[],
+            reloads: true,
+        };
+        self.envoy.reload(launch).await
     }
 
     pub async fn send(&self, call: Call) -> Answer {

@@ -145,3 +145,17 @@ async fn the_access_log_has_the_usage_object() {
     });
     assert!(logged.await.is_some(), "the record's id stands nowhere in Envoy's log");
 }
+
+#[tokio::test]
+async fn the_gateway_is_envoys_node_id() {
+    let policy = |at: &Addresses| Policy::new(at).endpoint(Endpoint::new("chat").entity(at, "a", 100));
+    let rows = [
+        (Setup::new(&["a"], policy), "weir"),
+        (Setup::new(&["a"], policy).argument("--service-node").argument("gw-7"), "gw-7"),
+    ];
+    for (setup, id) in rows {
+        let rig = setup.start().await;
+        assert_eq!(rig.send(Call::chat(ALICE, &chat("chat", json!({})))).await.status, 200);
+        assert_eq!(rig.collector.usage(1).await[0]["detail"]["gateway"], id);
+    }
+}

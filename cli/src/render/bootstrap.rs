@@ -2,7 +2,7 @@
 //! filter does must agree; each place says where. No secret's value is ever rendered: the filter reads them from the
 //! environment of Envoy's process.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde_json::{Value, json};
 use weir_core::config::Config;
@@ -16,6 +16,8 @@ pub struct Options {
     pub admin: SocketAddr,
     /// The filter's file, as Envoy's process finds it: relative to its working directory or absolute.
     pub wasm: String,
+    /// Absolute: where a relative `jwks_file` lies.
+    pub policy_folder: PathBuf,
     /// The access log's file; `/dev/stdout` is standard output, whatever that is.
     pub access_log: String,
     /// Cluster objects of the operator, rendered as they are.

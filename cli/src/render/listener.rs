@@ -81,7 +81,7 @@ fn http_filters(config: &Config, policy_json: &str, options: &Options) -> Vec<Va
         },
     });
     let mut filters = vec![access_log::keep_request_line()];
-    filters.extend(jwt::filter(config));
+    filters.extend(jwt::filter(config, &options.policy_folder));
     filters.push(role(wasm::GATEWAY));
     filters.push(router);
     filters

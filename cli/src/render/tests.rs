@@ -104,6 +104,7 @@ fn options() -> Options {
         listen: "127.0.0.1:8080".parse().unwrap(),
         admin: "[::1]:9901".parse().unwrap(),
         wasm: "dist/weir.wasm".into(),
+        policy_folder: "/etc/weir".into(),
         access_log: "/dev/stdout".into(),
         clusters: vec![],
     }
@@ -147,6 +148,7 @@ fn both_roles_are_one_file_and_one_policy() {
     assert_eq!(gateway["configuration"]["value"], r#"{"the": "policy"}"#);
     let environment = at(gateway, "/vm_config/environment_variables/host_env_keys");
     assert_eq!(*environment, json!(["WEIR_SECRET_A_KEY", "OTHER"]));
+    assert_eq!(at(gateway, "/vm_config/configuration/value"), "WEIR_SECRET_A_KEY OTHER", "other variables, another VM");
 }
 
 #[test]

@@ -34,6 +34,12 @@ pub fn filter(role: &str, config: &Config, policy_json: &str, options: &Options)
                     "vm_id": "weir",
                     "runtime": "envoy.wasm.runtime.v8",
                     "code": {"local": {"filename": options.wasm}},
+                    // Envoy before 1.40 lets a policy with further variables into the VM that runs, which has only those that
+                    // it began with: another text here makes another VM. Shared data goes by the id, so counters stay.
+                    "configuration": {
+                        "@type": "type.googleapis.com/google.protobuf.StringValue",
+                        "value": config.environment.join(" "),
+                    },
                     // Names only: values do not show in /config_dump.
                     "environment_variables": {"host_env_keys": config.environment},
                 },

@@ -177,6 +177,13 @@ impl Outbox {
         self.not_before = now.saturating_add(wait.saturating_mul(1_000_000));
     }
 
+    /// Gives up whatever is left, the batch on its way too: it is counted as dropped.
+    pub fn abandon(&mut self) {
+        self.tally.dropped = self.tally.dropped.saturating_add(self.rows());
+        self.queues.iter_mut().for_each(VecDeque::clear);
+        (self.queued_rows, self.queued_bytes, self.in_flight) = (0, 0, None);
+    }
+
     /// Changes since the last call.
     pub fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)

@@ -90,6 +90,8 @@ pub enum Verdict {
 pub enum Effect {
     SetRequestHeader(Cow<'static, str>, Value),
     RemoveRequestHeader(Cow<'static, str>),
+    /// All of them: only in the callback that is about them.
+    RemoveRequestTrailers,
     /// Replaces the whole buffered request body. `content-length` is an effect of its own.
     ReplaceRequestBody(Vec<u8>),
     SetResponseHeader(Cow<'static, str>, Value),

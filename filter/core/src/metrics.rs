@@ -3,7 +3,8 @@
 /// Counters and gauges, by what they count. A gauge is shared by all workers, so it is moved by differences too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// Gauge: 1 while the newest configuration has been rejected and an older one is in force.
+    /// Gauge: 1 while the newest configuration has been rejected and an older one is in force. Envoy says nothing when it
+    /// is given the older one again, byte for byte: then it stays 1 until another one is accepted.
     ConfigRejected,
     /// Attempts that failed and were followed by another one.
     Fallbacks,

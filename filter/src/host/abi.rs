@@ -9,6 +9,7 @@ pub const OK: i32 = 0;
 #[derive(Clone, Copy)]
 pub enum Map {
     Request = 0,
+    RequestTrailers = 1,
     Response = 2,
     CallResponse = 6,
 }
@@ -59,6 +60,7 @@ unsafe extern "C" {
         value: *const u8,
         value_size: usize,
     ) -> i32;
+    pub fn proxy_set_header_map_pairs(map: i32, pairs: *const u8, pairs_size: usize) -> i32;
     pub fn proxy_send_local_response(
         status: u32,
         details: *const u8,

@@ -47,9 +47,13 @@ impl AwaitBody {
         self.whole(gateway, host)
     }
 
-    /// Trailers finish the body.
+    /// Trailers finish the body. They are no part of any provider's API: none gets them.
     pub fn trailers(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
-        self.whole(gateway, host)
+        let (phase, mut step) = self.whole(gateway, host);
+        if matches!(phase, Phase::AwaitAnswer(_)) {
+            step.effects.push(Effect::RemoveRequestTrailers);
+        }
+        (phase, step)
     }
 
     /// Envoy has refused the request itself: too large for its buffers, or too slow.

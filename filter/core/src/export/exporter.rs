@@ -97,10 +97,14 @@ impl Exporter {
         self.outbox.is_empty()
     }
 
-    /// Whether a configuration that goes may be gone.
-    pub fn is_over(&self, host: &impl Host) -> bool {
-        let waited = |since: u64| host.now().saturating_sub(since) / 1_000_000 >= CLOSING_MS;
-        self.closing_since.is_some_and(|since| self.outbox.is_empty() || waited(since))
+    /// Whether a configuration that goes may be gone: its rows are sent, or it has waited long enough, and they are dropped.
+    pub fn is_over(&mut self, host: &impl Host) -> bool {
+        let Some(since) = self.closing_since else { return false };
+        if !self.outbox.is_empty() && host.now().saturating_sub(since) / 1_000_000 < CLOSING_MS {
+            return false;
+        }
+        self.outbox.abandon();
+        true
     }
 
     /// Changes since the last call.

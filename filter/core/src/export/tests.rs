@@ -111,3 +111,17 @@ fn strangers_are_counted_beyond_a_hundred_a_second() {
     assert_eq!(outbox.take_uncounted(), BTreeMap::from([(401, 75), (404, 75)]));
     assert!(outbox.is_empty());
 }
+
+#[test]
+fn what_is_abandoned_is_dropped_and_counted() {
+    let mut outbox = outbox(3, 1_000);
+    for text in ["aa", "bb", "cc"] {
+        outbox.push(row(RowKind::Usage, text), 0);
+    }
+    assert_eq!(batch(&mut outbox, 0).as_deref(), Some("aa\n"));
+    outbox.abandon();
+    assert!(outbox.is_empty());
+    assert_eq!(outbox.take_tally(), Tally { queued: 3, sent: 0, resent: 0, dropped: 3 });
+    outbox.answered(true, 1, 0);
+    assert_eq!(outbox.take_tally(), Tally::default(), "an answer that comes too late counts nothing");
+}

@@ -58,6 +58,7 @@ impl FakeHost {
                     self.called("remove_request_header");
                     set(&self.request_headers, &name, None);
                 }
+                Effect::RemoveRequestTrailers => self.called("remove_request_trailers"),
                 Effect::ReplaceRequestBody(body) => {
                     self.called("replace_request_body");
                     self.request_body.replace(body);

@@ -75,6 +75,22 @@ fn a_body_ends_in_every_way() {
     assert_eq!(stream.reply().status, 400);
 }
 
+/// Trailers are no part of a provider's API. Those of a refused request go nowhere anyhow.
+#[test]
+fn trailers_are_taken_off_what_is_sent() {
+    let rig = Rig::new(&policy());
+    let key = [("authorization", "Bearer alice-key"), ("transfer-encoding", "chunked")];
+    let removed = || rig.host.calls.borrow().get("remove_request_trailers").copied();
+    for (body, expected) in [(chat(json!({})), Some(1)), ("hello".to_owned(), None)] {
+        rig.host.calls.take();
+        let mut stream = rig.open(&key, false);
+        stream.body(&body, false);
+        stream.trailers();
+        assert_eq!((stream.is_sent(), removed()), (expected.is_some(), expected), "{body}");
+        stream.input(Input::Done);
+    }
+}
+
 /// Every input in every phase, twice: nothing panics, nothing goes on that was refused, and there is one row at most.
 #[test]
 fn any_input_in_any_phase() {
