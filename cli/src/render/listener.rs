@@ -80,8 +80,7 @@ fn http_filters(config: &Config, policy_json: &str, options: &Options) -> Vec<Va
             }],
         },
     });
-    let mut filters = vec![access_log::keep_request_line()];
-    filters.extend(jwt::filter(config, &options.policy_folder));
+    let mut filters: Vec<_> = jwt::filter(config, &options.policy_folder).into_iter().collect();
     filters.push(role(wasm::GATEWAY));
     filters.push(router);
     filters

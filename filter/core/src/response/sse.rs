@@ -153,7 +153,7 @@ impl Sse {
 fn event_end(buffer: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
-        let found = buffer.get(at..)?.iter().position(|byte| matches!(byte, b'\n' | b'\r'))?;
+        let found = memchr::memchr2(b'\n', b'\r', buffer.get(at..)?)?;
         let first = at.saturating_add(found);
         let behind = line_end(buffer, first)?;
         if let Some(end) = line_end(buffer, behind) {
