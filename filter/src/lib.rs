@@ -1,10 +1,9 @@
 //! The proxy-wasm shell around `weir-core`: callbacks in, effects out. It decides nothing.
 
 mod apply;
-mod attempt;
-mod gateway;
 mod host;
 mod root;
+mod stream;
 
 use proxy_wasm::types::LogLevel;
 

@@ -22,9 +22,8 @@ use weir_core::{
 
 use crate::{
     apply::{Metrics, Sinks},
-    attempt::AttemptContext,
-    gateway::GatewayContext,
     host::EnvoyHost,
+    stream::Stream,
 };
 
 /// The plugin's `root_id` that makes it the attempt role; anything else is the gateway role.
@@ -108,8 +107,8 @@ impl RootContext for Root {
         let gateway = self.gateway.clone()?;
         let sinks = self.sinks.clone();
         Some(match self.is_attempt {
-            true => Box::new(AttemptContext { attempt: Attempt::new(gateway), sinks }),
-            false => Box::new(GatewayContext { exchange: Exchange::new(gateway), sinks }),
+            true => Box::new(Stream { engine: Attempt::new(gateway), sinks }),
+            false => Box::new(Stream { engine: Exchange::new(gateway), sinks }),
         })
     }
 }

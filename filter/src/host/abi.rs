@@ -29,6 +29,8 @@ pub enum MetricKind {
     Gauge = 1,
 }
 
+// Newer linkers take an undefined symbol for a mistake, unless the module that it comes from is named.
+#[cfg_attr(target_arch = "wasm32", link(wasm_import_module = "env"))]
 unsafe extern "C" {
     pub fn proxy_define_metric(kind: i32, name: *const u8, name_size: usize, id: *mut u32) -> i32;
     pub fn proxy_done() -> i32;
