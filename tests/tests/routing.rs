@@ -187,6 +187,7 @@ async fn nothing_of_one_provider_reaches_the_next_the_client_or_a_log() {
     assert_eq!((a.path(), b.path()), ("/v1/chat/completions", "/deep/prefix/v1/chat/completions"));
     assert_eq!(a.header("authorization"), [format!("Bearer {}", secret("a"))]);
     assert_eq!(b.header("authorization"), [format!("Bearer {}", secret("b"))]);
+    assert_eq!(a.header("host"), [format!("127.0.0.1:{}", rig.at.mock("a"))]);
     assert_eq!(b.header("host"), [format!("localhost:{}", rig.at.mock("b"))]);
     assert_eq!((&a.json()["model"], &b.json()["model"]), (&json!("a-model"), &json!("b-model")));
     for received in [&a, &b] {

@@ -72,7 +72,7 @@ fn http_filters(config: &Config, policy_json: &str, options: &Options) -> Vec<Va
             // No x-envoy-* to providers or callers.
             "suppress_envoy_headers": true,
             // Here and not in a cluster: those of a cluster behind a composite one do not run.
-            "upstream_http_filters": [with_a_plan(&role(wasm::ATTEMPT)), {
+            "upstream_http_filters": [take_off_routing_headers(), with_a_plan(&role(wasm::ATTEMPT)), {
                 "name": "envoy.filters.http.upstream_codec",
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
@@ -84,6 +84,19 @@ fn http_filters(config: &Config, policy_json: &str, options: &Options) -> Vec<Va
     filters.push(role(wasm::GATEWAY));
     filters.push(router);
     filters
+}
+
+/// What the route has read is not for the provider. A route takes headers off before it rewrites the host from one of them,
+/// so this comes behind it. Envoy finds no route without x-forwarded-proto: the filter leaves that one for here too.
+fn take_off_routing_headers() -> Value {
+    let removed = [CLUSTER_HEADER, AUTHORITY_HEADER, "x-forwarded-proto"].map(|name| json!({"remove": name}));
+    json!({
+        "name": "weir.routing_headers",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            "mutations": {"request_mutations": removed},
+        },
+    })
 }
 
 /// The attempt role is for requests whose plan has a fallback: for all others it is skipped, which saves a context in the

@@ -55,8 +55,6 @@ fn rewritten(config: &Config) -> Value {
         "match": {"prefix": "/", "headers": [{"name": CLUSTER_HEADER, "present_match": true}]},
         "request_body_buffer_limit": buffer_limit(config),
         "route": to_model(config),
-        // Envoy looks for a route only where there is an x-forwarded-proto, so the filter leaves it to this one.
-        "request_headers_to_remove": [CLUSTER_HEADER, AUTHORITY_HEADER, "x-forwarded-proto"],
     })
 }
 

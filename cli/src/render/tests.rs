@@ -139,8 +139,8 @@ fn both_roles_are_one_file_and_one_policy() {
     assert_eq!(names, ["weir.gateway", "envoy.filters.http.router"]);
     let gateway = at(&filters[0], "/typed_config/config");
     let upstream = at(&filters[1], "/typed_config/upstream_http_filters").as_array().unwrap();
-    let attempt = at(&upstream[0], "/typed_config/extension_config/typed_config/config");
-    assert_eq!(upstream.len(), 2);
+    let attempt = at(&upstream[1], "/typed_config/extension_config/typed_config/config");
+    assert_eq!(upstream.len(), 3);
     assert_eq!((&gateway["root_id"], &attempt["root_id"]), (&json!("gateway"), &json!("attempt")));
     for key in ["vm_config", "configuration", "failure_policy", "allow_on_headers_stop_iteration"] {
         assert_eq!(gateway[key], attempt[key], "{key}");
@@ -166,8 +166,10 @@ fn the_routing_header_counts_on_forwarded_paths_alone() {
     let (rewritten, weir) = weir.split_first().unwrap();
     assert_eq!(rewritten["match"]["headers"], json!([{"name": "x-weir-cluster", "present_match": true}]));
     assert_eq!(rewritten["route"]["host_rewrite_header"], "x-weir-authority");
-    let removed = json!(["x-weir-cluster", "x-weir-authority", "x-forwarded-proto"]);
-    assert_eq!(rewritten["request_headers_to_remove"], removed);
+    let upstream = at(hcm(&bootstrap), "/http_filters").as_array().unwrap().last().unwrap();
+    let removed = at(upstream, "/typed_config/upstream_http_filters/0/typed_config/mutations/request_mutations");
+    let names = ["x-weir-cluster", "x-weir-authority", "x-forwarded-proto"];
+    assert_eq!(*removed, json!(names.map(|name| json!({"remove": name}))));
     for (route, path) in weir.iter().zip(PATHS) {
         assert_eq!(route["name"], format!("weir:{}", path.pattern));
         let by_header = route.pointer("/route/cluster_header") == Some(&json!("x-weir-cluster"));

@@ -23,7 +23,7 @@ const FORWARDED: &[&str] = &[
     "openai-beta",
     "traceparent",
     "tracestate",
-    // Envoy finds no route without it; the route takes it off (`weir render`).
+    // Envoy finds no route without it; an upstream filter takes it off (`weir render`).
     "x-forwarded-proto",
 ];
 
