@@ -48,6 +48,39 @@ pub struct Exchanged<'a> {
     pub ended_at: u64,
 }
 
+impl<'a> Exchanged<'a> {
+    /// Nothing but the id, and when it was: all else is for the caller to fill in.
+    pub fn blank(config: &'a Config, gateway: &'a str, id: &'a str, at: u64) -> Self {
+        Self {
+            config,
+            gateway,
+            api: "",
+            id,
+            client_request_id: None,
+            usage_context: &NO_CONTEXT,
+            trace_id: None,
+            request_id: None,
+            caller: None,
+            endpoint: None,
+            entity: None,
+            status: 0,
+            streaming: false,
+            input_characters: None,
+            output_characters: None,
+            usage: Usage::default(),
+            attempts: &[],
+            limit: None,
+            finish_reason: None,
+            complete: false,
+            received_at: at,
+            first_byte_at: None,
+            ended_at: at,
+        }
+    }
+}
+
+static NO_CONTEXT: BTreeMap<String, String> = BTreeMap::new();
+
 /// One attempt, as `detail.attempts` holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Attempted<'a> {
@@ -75,31 +108,7 @@ pub fn usage_row(exchanged: &Exchanged<'_>, refused: bool) -> Row {
 
 /// Stands for `counts` refusals (by status) that had no row of their own.
 pub fn counts_row(config: &Config, gateway: &str, id: &str, now: u64, counts: &BTreeMap<u16, u64>) -> Row {
-    let exchanged = Exchanged {
-        config,
-        gateway,
-        api: "",
-        id,
-        client_request_id: None,
-        usage_context: &BTreeMap::new(),
-        trace_id: None,
-        request_id: None,
-        caller: None,
-        endpoint: None,
-        entity: None,
-        status: 0,
-        streaming: false,
-        input_characters: None,
-        output_characters: None,
-        usage: Usage::default(),
-        attempts: &[],
-        limit: None,
-        finish_reason: None,
-        complete: false,
-        received_at: now,
-        first_byte_at: None,
-        ended_at: now,
-    };
+    let exchanged = Exchanged::blank(config, gateway, id, now);
     let row = UsageRow { status_code: None, request_streaming: None, ..UsageRow::of(&exchanged) };
     let detail = Detail { api: None, counts: Some(counts), ..Detail::of(&exchanged) };
     let line = UsageLine { table: "endpoint_usage", schema_version: SCHEMA_VERSION, row, detail };

@@ -158,10 +158,7 @@ fn nothing_used<'a>(
     host: &impl Host,
 ) -> Exchanged<'a> {
     Exchanged {
-        config: &gateway.config,
-        gateway: &gateway.node,
         api: facts.api,
-        id: &facts.id,
         client_request_id: facts.client_request_id.as_deref(),
         usage_context: &facts.usage_context,
         trace_id: facts.trace_id(),
@@ -169,18 +166,10 @@ fn nothing_used<'a>(
         caller: facts.caller.as_ref(),
         endpoint,
         entity,
-        status: 0,
         streaming: facts.streaming,
         input_characters: facts.prompt_characters,
-        output_characters: None,
-        usage: Usage::default(),
-        attempts: &[],
-        limit: None,
-        finish_reason: None,
-        complete: false,
-        received_at: facts.received_at,
-        first_byte_at: None,
         ended_at: host.now(),
+        ..Exchanged::blank(&gateway.config, &gateway.node, &facts.id, facts.received_at)
     }
 }
 
