@@ -4,6 +4,7 @@
 mod admission;
 mod applies;
 mod contention;
+mod memory;
 mod model;
 mod packed;
 mod random;
