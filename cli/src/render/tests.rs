@@ -3,8 +3,8 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use weir_core::{
     config::{
-        Cluster, Config, Endpoint, Identity, Jwt, Logging, Names, Plan, Provider, Scope, Secret, ServedEntity, Source,
-        Task, Unmatched, Upstream,
+        Cluster, Config, Credential, Endpoint, Identity, Jwt, Logging, Names, Plan, Provider, Scope, Secret,
+        ServedEntity, Source, Task, Unmatched, Upstream,
     },
     limits::Limits,
     paths::{PATHS, Target},
@@ -23,7 +23,11 @@ fn entity(name: &str, cluster: Cluster, upstream: Upstream) -> ServedEntity {
     ServedEntity {
         name: name.into(),
         id: name.into(),
-        provider: Provider::OpenAi { authorization: Secret::new("Bearer sk-held-back".into()), organization: None },
+        provider: Provider::OpenAi { organization: None },
+        credential: Credential::Header {
+            name: "authorization".into(),
+            value: Secret::new("Bearer sk-held-back".into()),
+        },
         model: "m".into(),
         cluster,
         upstream,
@@ -49,6 +53,7 @@ fn config() -> Config {
     let endpoint = |name: &str, entities, plans| Endpoint {
         name: name.into(),
         task: Task::Chat,
+        own_headers: vec!["authorization".into()],
         entities,
         plans,
         limits: Limits::new(name, vec![]),

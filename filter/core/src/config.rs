@@ -29,7 +29,7 @@ pub use self::{
     error::{InvalidConfig, Problem},
     secret::{Environment, MissingSecrets, Secret},
 };
-use crate::{caller::Principal, limits::Limits};
+use crate::{caller::Principal, limits::Limits, translate::provider::Wire};
 
 /// A policy that may come into force.
 #[derive(Debug)]
@@ -205,6 +205,9 @@ pub struct Endpoint {
     pub entities: Vec<ServedEntity>,
     /// One for each entity with a traffic percentage over 0.
     pub plans: Vec<Plan>,
+    /// Request headers that attempts set, of all entities: gone from the request before anybody but the provider meant can
+    /// see them.
+    pub own_headers: Vec<String>,
     pub limits: Limits,
     /// `None`: every identified caller.
     pub permissions: Option<Vec<Permission>>,
@@ -249,6 +252,7 @@ pub struct ServedEntity {
     /// A UUID made of the SHA-256 of account, workspace, endpoint and the entity's canonical JSON without secrets.
     pub id: String,
     pub provider: Provider,
+    pub credential: Credential,
     /// The provider's own name of the model.
     pub model: String,
     pub cluster: Cluster,
@@ -258,16 +262,62 @@ pub struct ServedEntity {
     pub price: Option<Price>,
 }
 
-/// What the attempt is translated to.
+/// Whose API an entity speaks, and what of it is in the path or in headers.
 #[derive(Debug)]
 pub enum Provider {
-    OpenAi { authorization: Secret, organization: Option<String> },
+    Anthropic,
+    Azure {
+        deployment: String,
+        api_version: String,
+    },
+    Custom,
+    Databricks,
+    /// Of the operator's own, without a provider: an entity that is no external model.
+    Model,
+    OpenAi {
+        organization: Option<String>,
+    },
 }
 
 impl Provider {
+    /// As `external_model.provider` has it.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::OpenAi { .. } => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Azure { .. } | Self::OpenAi { .. } => "openai",
+            Self::Custom => "custom",
+            Self::Databricks => "databricks-model-serving",
+            Self::Model => "",
+        }
+    }
+
+    /// The API that it speaks.
+    pub fn wire(&self) -> Wire {
+        match self {
+            Self::Anthropic => Wire::Anthropic,
+            Self::Azure { .. } | Self::Custom | Self::Databricks | Self::Model | Self::OpenAi { .. } => Wire::OpenAi,
+        }
+    }
+}
+
+/// What an attempt proves itself with. A token that must be fetched, or a signature over the request, is a variant of its
+/// own: [`crate::provider::address`] writes the header from it.
+#[derive(Debug)]
+pub enum Credential {
+    /// A request header, its name in lower case, and its whole value.
+    Header {
+        name: String,
+        value: Secret,
+    },
+    None,
+}
+
+impl Credential {
+    /// The header that it stands in.
+    pub fn header(&self) -> Option<&str> {
+        match self {
+            Self::Header { name, .. } => Some(name),
+            Self::None => None,
         }
     }
 }

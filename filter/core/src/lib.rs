@@ -10,6 +10,7 @@
 //! Each stage is a function from types to types. Time, randomness, headers, bodies and shared data come in through
 //! [`host::Host`]; nothing here calls an operating system or a proxy.
 
+pub mod api;
 pub mod attempt;
 pub mod caller;
 pub mod config;
@@ -31,4 +32,5 @@ pub mod reply;
 pub mod request;
 pub mod response;
 pub mod time;
+pub mod translate;
 pub mod usage;

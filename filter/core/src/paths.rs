@@ -1,7 +1,7 @@
 //! The paths that Weir touches: one table, from which the filter decides what is in its scope and `weir render` makes
 //! Envoy's routes. They must agree: a route that trusts the routing header may match only what the filter deems its own.
 
-use crate::config::Task;
+use crate::api::Api;
 
 /// The header that names the cluster. The gateway role sets it, Envoy's route reads it, and no client's survives.
 pub const CLUSTER_HEADER: &str = "x-weir-cluster";
@@ -12,12 +12,12 @@ pub const AUTHORITY_HEADER: &str = "x-weir-authority";
 
 /// Every path, in no particular order; `{name}` stands for one segment that is not empty.
 pub const PATHS: &[Path] = &[
-    query("/v1/chat/completions", Shape::OpenAi, Some(Task::Chat)),
-    query("/v1/completions", Shape::OpenAi, Some(Task::Completions)),
-    query("/v1/embeddings", Shape::OpenAi, Some(Task::Embeddings)),
-    query("/serving-endpoints/chat/completions", Shape::OpenAi, Some(Task::Chat)),
-    query("/serving-endpoints/completions", Shape::OpenAi, Some(Task::Completions)),
-    query("/serving-endpoints/embeddings", Shape::OpenAi, Some(Task::Embeddings)),
+    query("/v1/chat/completions", Shape::OpenAi, Some(Api::Chat)),
+    query("/v1/completions", Shape::OpenAi, Some(Api::Completions)),
+    query("/v1/embeddings", Shape::OpenAi, Some(Api::Embeddings)),
+    query("/serving-endpoints/chat/completions", Shape::OpenAi, Some(Api::Chat)),
+    query("/serving-endpoints/completions", Shape::OpenAi, Some(Api::Completions)),
+    query("/serving-endpoints/embeddings", Shape::OpenAi, Some(Api::Embeddings)),
     Path {
         named: Some(("/serving-endpoints/", "/invocations")),
         ..query("/serving-endpoints/{name}/invocations", Shape::Databricks, None)
@@ -38,8 +38,8 @@ pub struct Path {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Goes to a model. Without `task` the endpoint's own counts.
-    Query { shape: Shape, task: Option<Task> },
+    /// Goes to a model. Without `api` the endpoint's task says it.
+    Query { shape: Shape, api: Option<Api> },
     /// Answered by Weir.
     Local(Local),
 }
@@ -87,8 +87,8 @@ impl Path {
     }
 }
 
-const fn query(pattern: &'static str, shape: Shape, task: Option<Task>) -> Path {
-    Path { pattern, named: None, method: "POST", target: Target::Query { shape, task } }
+const fn query(pattern: &'static str, shape: Shape, api: Option<Api>) -> Path {
+    Path { pattern, named: None, method: "POST", target: Target::Query { shape, api } }
 }
 
 const fn local(pattern: &'static str, local: Local) -> Path {

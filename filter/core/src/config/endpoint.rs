@@ -45,6 +45,7 @@ pub(super) fn read<'a>(
     Some(Endpoint {
         name: name?.to_owned(),
         task: core.task,
+        own_headers: crate::provider::own_headers(&core.entities),
         entities: core.entities,
         plans: core.plans,
         limits: crate::limits::Limits::new(name?, gateway.limits),

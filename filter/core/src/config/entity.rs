@@ -50,6 +50,7 @@ pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<
         let entity = ServedEntity {
             id: served_entity_id(owner, endpoint, field.node),
             provider: external.provider,
+            credential: external.credential,
             model: external.name,
             cluster: cluster?.map_or_else(rendered, Cluster::Existing),
             upstream: external.upstream,

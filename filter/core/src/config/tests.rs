@@ -6,6 +6,7 @@ mod endpoints;
 mod gateway;
 mod identity;
 mod names;
+mod providers;
 mod secrets;
 mod speed;
 mod top;

@@ -78,7 +78,7 @@ impl AwaitAnswer {
             complete_notes(&mut notes, failure_of(details), self.sent_at, host);
         }
         let mut effects = Vec::with_capacity(24);
-        self.facts.restore(&mut effects);
+        self.facts.restore(gateway, &mut effects);
         provider::scrub_response(&headers, &mut effects);
         let mut answer = ReadAnswer {
             provider_status: own_details.is_none().then_some(status),

@@ -9,15 +9,18 @@ use super::{
     own,
 };
 use crate::{
+    api::Api,
     attempt::{self, Handover},
-    config::{Endpoint, Plan, Task},
+    config::{Endpoint, Plan},
     host::{Effect, Host, Step},
     limits::{Admission, Charge, Unit},
     metrics::Metric,
     paths::{AUTHORITY_HEADER, CLUSTER_HEADER},
-    plan, provider,
+    plan,
+    provider::{self, Call},
     reply::{Denied, Standings, text},
     request::{self, ApiRequest, InvalidRequest, Prompt},
+    translate::{Way, way},
 };
 
 /// The headers have passed; the body is being buffered.
@@ -25,13 +28,13 @@ use crate::{
 pub struct AwaitBody {
     facts: Facts,
     /// What the path asks for; `None`: whatever the endpoint is for.
-    task: Option<Task>,
+    api: Option<Api>,
     size: usize,
 }
 
 impl AwaitBody {
-    pub fn new(facts: Facts, task: Option<Task>) -> Self {
-        Self { facts, task, size: 0 }
+    pub fn new(facts: Facts, api: Option<Api>) -> Self {
+        Self { facts, api, size: 0 }
     }
 
     /// `size` bytes are there.
@@ -74,7 +77,7 @@ impl AwaitBody {
     }
 
     fn send(self, gateway: &Gateway, body: &[u8], host: &impl Host) -> Result<(Phase, Step), Box<Replied>> {
-        let Self { mut facts, task, .. } = self;
+        let Self { mut facts, api, .. } = self;
         let mut request = match request::parse(body) {
             Ok(request) => request,
             Err(InvalidRequest(why)) => return Err(Replied::new(facts, Denied::InvalidRequest(why))),
@@ -95,7 +98,8 @@ impl AwaitBody {
         }
         let fault = || Denied::Unavailable("the gateway lost its own configuration");
         let Some(endpoint) = facts.endpoint(gateway) else { return Err(Replied::new(facts, fault())) };
-        if let Err(InvalidRequest(why)) = fits(endpoint, task, &request) {
+        let api = api.unwrap_or(Api::of_task(Some(endpoint.task)));
+        if let Err(InvalidRequest(why)) = fits(endpoint, api, &request) {
             return Err(Replied::new(facts, Denied::InvalidRequest(why)));
         }
         let Some(plan) = plan::draw(endpoint, host.random()) else { return Err(Replied::new(facts, fault())) };
@@ -103,7 +107,7 @@ impl AwaitBody {
             Ok(charge) => charge,
             Err(refused) => return Err(Replied::at_gate(facts, plan, *refused)),
         };
-        let effects = first_attempt(gateway, &facts, endpoint, plan, body, &request);
+        let effects = first_attempt(gateway, &facts, endpoint, plan, api, body, &request);
         let drop_usage = request.is_stream() && !request.asks_for_usage();
         let sent_at = host.now();
         let phase = AwaitAnswer::new(facts, plan.entities.clone(), charge, drop_usage, sent_at);
@@ -131,16 +135,17 @@ fn take_facts(facts: &mut Facts, request: &mut ApiRequest) -> Result<(), Invalid
     Ok(())
 }
 
-/// Whether the endpoint serves what the path asks for, and the body holds it.
-fn fits(endpoint: &Endpoint, task: Option<Task>, request: &ApiRequest) -> Result<(), InvalidRequest> {
-    if task.is_some_and(|task| task != endpoint.task) {
+/// Whether the endpoint serves what is asked for, and the body holds it.
+fn fits(endpoint: &Endpoint, api: Api, request: &ApiRequest) -> Result<(), InvalidRequest> {
+    if api.task() != Some(endpoint.task) {
         let (name, task) = (&endpoint.name, endpoint.task.name());
         return Err(InvalidRequest(format!("endpoint {name} serves {task}: send the request to that API's path")));
     }
-    let (prompt, name) = match endpoint.task {
-        Task::Chat => (Prompt::Messages, "messages"),
-        Task::Completions => (Prompt::Prompt, "prompt"),
-        Task::Embeddings => (Prompt::Input, "input"),
+    let (prompt, name) = match api {
+        Api::Chat | Api::CountTokens | Api::Messages => (Prompt::Messages, "messages"),
+        Api::Completions => (Prompt::Prompt, "prompt"),
+        Api::Embeddings | Api::Responses => (Prompt::Input, "input"),
+        Api::Predict => return Ok(()),
     };
     if request.prompt != Some(prompt) {
         return Err(InvalidRequest(format!("the request has no `{name}`, which {} needs", endpoint.task.name())));
@@ -180,19 +185,25 @@ fn first_attempt(
     facts: &Facts,
     endpoint: &Endpoint,
     plan: &Plan,
+    api: Api,
     body: &[u8],
     request: &ApiRequest,
 ) -> Vec<Effect> {
     let mut effects = Vec::with_capacity(24);
-    provider::scrub_request(facts.headers(), &mut effects);
     let Some(entity) = plan.entities.first().and_then(|primary| endpoint.entities.get(*primary)) else {
         return effects;
     };
-    let streams_usage = request.is_stream() && endpoint.task != Task::Embeddings;
+    provider::scrub_request(facts.headers(), entity, &mut effects);
+    let call = Call { api, stream: request.is_stream() };
+    let streams_usage = call.stream && api.has_stream_options();
     let spliced = request::splice(body, request, &entity.model, streams_usage);
     let fallbacks = plan.entities.len().saturating_sub(1);
-    if fallbacks > 0 {
+    // Each attempt translates afresh what the caller sent, so what goes from here is still in his words.
+    let translates_first = way(api, &entity.provider) != Some(Way::Same);
+    if fallbacks > 0 || translates_first {
         let handover = Handover {
+            translates_first,
+            call,
             config: gateway.config.hash.clone(),
             endpoint: facts.endpoint.unwrap_or_default(),
             entities: plan.entities.clone(),
@@ -200,7 +211,7 @@ fn first_attempt(
         };
         effects.push(Effect::SetState(attempt::PLAN, handover.write()));
     }
-    provider::address(entity, endpoint.task, AUTHORITY_HEADER, &mut effects);
+    provider::address(endpoint, entity, call, AUTHORITY_HEADER, Some(facts.headers()), &mut effects);
     effects.push(Effect::SetRequestHeader("accept-encoding".into(), text("identity")));
     effects.push(Effect::SetRequestHeader(CLUSTER_HEADER.into(), text(plan.cluster.clone())));
     effects.push(Effect::SetRequestHeader("x-envoy-max-retries".into(), text(fallbacks.to_string())));

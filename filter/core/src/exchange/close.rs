@@ -106,7 +106,7 @@ impl AwaitAnswer {
             attempts.push(unnoted(entity, None, Some("client_gone"), &attempts, self.sent_at, exchanged.ended_at));
         }
         let mut effects = Vec::with_capacity(8);
-        self.facts.restore(&mut effects);
+        self.facts.restore(gateway, &mut effects);
         effects.extend(recorded(gateway, &Exchanged { status: CLIENT_GONE, attempts: &attempts, ..exchanged }, false));
         (Phase::Settled, Step::next(effects))
     }

@@ -11,7 +11,6 @@ use crate::{
     host::{Effect, Host},
     id::uuid,
     paths::{Shape, Target},
-    provider,
     request::{InvalidRequest, MAX_USAGE_CONTEXT_BYTES},
 };
 
@@ -95,8 +94,9 @@ impl Facts {
     }
 
     /// Takes the credential out of the request's headers, which access logs share, and puts back what the client sent.
-    pub fn restore(&self, effects: &mut Vec<Effect>) {
-        effects.extend(provider::CREDENTIALS.iter().map(|name| Effect::RemoveRequestHeader(Cow::Borrowed(name))));
+    pub fn restore(&self, gateway: &Gateway, effects: &mut Vec<Effect>) {
+        let own = self.endpoint(gateway).map(|endpoint| endpoint.own_headers.as_slice()).unwrap_or_default();
+        effects.extend(own.iter().map(|name| Effect::RemoveRequestHeader(Cow::Owned(name.clone()))));
         for name in RESTORED {
             if let Some(value) = self.headers.value(name) {
                 effects.push(Effect::SetRequestHeader(name.into(), Cow::Owned(value.to_vec())));

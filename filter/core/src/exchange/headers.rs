@@ -35,8 +35,8 @@ fn admit(
     if facts.headers().value(":method") != Some(matched.method.as_bytes()) {
         return Err(Replied::new(facts, Denied::MethodNotAllowed { allowed: matched.method }));
     }
-    let (task, local) = match matched.target {
-        Target::Query { task, .. } => (task, None),
+    let (api, local) = match matched.target {
+        Target::Query { api, .. } => (api, None),
         Target::Local(local) => (None, Some(local)),
     };
     if let Some(reply) = local.and_then(|local| own::without_caller(local, &facts)) {
@@ -68,7 +68,7 @@ fn admit(
         let why = "the request's body is empty: send a JSON object";
         return Err(Replied::new(facts, Denied::InvalidRequest(why.into())));
     }
-    Ok((Phase::AwaitBody(Box::new(AwaitBody::new(facts, task))), Step::wait()))
+    Ok((Phase::AwaitBody(Box::new(AwaitBody::new(facts, api))), Step::wait()))
 }
 
 /// The endpoint is known: whether the caller may query it.

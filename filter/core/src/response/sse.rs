@@ -150,7 +150,7 @@ impl Sse {
 }
 
 /// Behind the next blank line from `from` on: two line ends in a row, each of which is `\n`, `\r\n` or `\r`.
-fn event_end(buffer: &[u8], from: usize) -> Option<usize> {
+pub(crate) fn event_end(buffer: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         let found = memchr::memchr2(b'\n', b'\r', buffer.get(at..)?)?;
