@@ -127,7 +127,7 @@ impl Attempt {
         let body = host.request_body(size);
         if let Some(Way::Translated(pair)) = way(handover.call.api, &entity.provider) {
             let mut effects = Vec::with_capacity(3);
-            return match Translated::request(pair, &entity.model, &body, started_at, &mut effects) {
+            return match Translated::request(pair, &provider::target(entity), &body, started_at, &mut effects) {
                 Ok(sent) => (Phase::AwaitTranslated(Box::new(sent)), Step { effects, verdict: Verdict::Continue }),
                 Err(reply) => (Phase::Over, Step { effects: vec![Effect::Reply(reply)], verdict: Verdict::Pause }),
             };

@@ -291,6 +291,11 @@ impl Provider {
         }
     }
 
+    /// Whether it has OpenAI's responses itself: servers that only resemble OpenAI's may not.
+    pub fn has_responses(&self) -> bool {
+        matches!(self, Self::Azure { .. } | Self::OpenAi { .. })
+    }
+
     /// The API that it speaks.
     pub fn wire(&self) -> Wire {
         match self {

@@ -9,7 +9,7 @@ use crate::{
     headers::Headers,
     host::Effect,
     reply::text,
-    translate::provider::Wire,
+    translate::{Target, provider::Wire},
 };
 
 /// Request headers that every provider may see, and the trace: all others stay here. The pseudo headers are set per
@@ -132,6 +132,16 @@ pub fn address(
             effects.push(Effect::RemoveRequestHeader(name.into()));
         }
     }
+}
+
+/// Whom a translated request is for.
+pub fn target(entity: &ServedEntity) -> Target<'_> {
+    let is_openai = match entity.provider {
+        Provider::Azure { .. } => true,
+        Provider::OpenAi { .. } => entity.upstream.host == "api.openai.com",
+        _ => false,
+    };
+    Target { model: &entity.model, is_openai }
 }
 
 fn path(entity: &ServedEntity, call: Call) -> String {

@@ -12,7 +12,7 @@ mod read;
 use self::{
     client::{Client, Writer},
     events::Events,
-    json::Json,
+    json::{Json, Object},
     neutral::{Event, Failure},
     provider::{Reader, Wire},
 };
@@ -42,6 +42,8 @@ pub struct Pair {
 pub struct Target<'a> {
     /// The provider's own name of the model.
     pub model: &'a str,
+    /// OpenAI's own server or Azure's, whose newer models refuse names that all other servers know.
+    pub is_openai: bool,
 }
 
 /// What an answer must know of its request.
@@ -49,6 +51,8 @@ pub struct Target<'a> {
 pub struct Memo {
     /// Seconds since the Unix epoch, for answers that tell when they were made.
     pub created: u64,
+    /// Members of the request that the answer repeats.
+    pub echo: Object<'static>,
 }
 
 /// A request for the provider.
@@ -65,6 +69,9 @@ pub fn way(api: Api, provider: &Provider) -> Option<Way> {
         (Api::Chat | Api::Completions | Api::Embeddings, Wire::OpenAi) => Some(Way::Same),
         (Api::Messages | Api::CountTokens, Wire::Anthropic) => Some(Way::Same),
         (Api::Chat, _) => Some(Way::Translated(Pair { client: Client::Chat, wire })),
+        (Api::Responses, _) if provider.has_responses() => Some(Way::Same),
+        (Api::Responses, _) => Some(Way::Translated(Pair { client: Client::Responses, wire })),
+        (Api::Messages, _) => Some(Way::Translated(Pair { client: Client::Messages, wire })),
         _ => None,
     }
 }
@@ -120,6 +127,9 @@ impl Pair {
     }
 }
 
+/// Something of the answer is lost.
+const UNREADABLE: &str = "The provider sent an event that cannot be read. Send the request again.";
+
 /// Of an error that is not of its provider's shape.
 const MAX_MESSAGE_CHARS: usize = 500;
 
@@ -138,9 +148,11 @@ impl Stream {
     pub fn push(&mut self, piece: &[u8], end: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len());
         let Self { events, reader, writer, is_over } = self;
-        let pushed = events.push(piece, end, |data| {
+        let pushed = events.push(piece, end, |data, is_whole| {
             let mut found = Vec::new();
-            reader.read(data, &mut found);
+            if !reader.read(data, &mut found) && is_whole {
+                found.push(Event::Failure(Failure { message: UNREADABLE.into(), ..Failure::default() }));
+            }
             for event in found {
                 if !*is_over {
                     *is_over = matches!(event, Event::End | Event::Failure(_));

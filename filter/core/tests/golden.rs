@@ -15,7 +15,7 @@ use weir_core::translate::{Memo, Pair, Target, client::Client, json::Json, provi
 /// 2026-11-22T00:00:00Z.
 const NOW: u64 = 1_795_305_600;
 
-const TARGET: Target<'static> = Target { model: "the-model" };
+const TARGET: Target<'static> = Target { model: "the-model", is_openai: false };
 
 fn folder(api: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(api)

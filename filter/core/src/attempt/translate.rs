@@ -41,13 +41,13 @@ impl Translated {
     /// The caller's answer where it cannot be.
     pub fn request(
         pair: Pair,
-        model: &str,
+        target: &Target<'_>,
         body: &[u8],
         started_at: u64,
         effects: &mut Vec<Effect>,
     ) -> Result<Self, Reply> {
         let Sent { body, memo } =
-            pair.request(body, &Target { model }, started_at / 1_000_000_000).map_err(|why| refusal(pair, &why))?;
+            pair.request(body, target, started_at / 1_000_000_000).map_err(|why| refusal(pair, &why))?;
         effects.push(Effect::SetRequestHeader("content-length".into(), text(body.len().to_string())));
         effects.push(Effect::SetRequestHeader("content-type".into(), text("application/json")));
         effects.push(Effect::ReplaceRequestBody(body));

@@ -20,17 +20,18 @@ pub struct Events {
 pub struct TooLong;
 
 impl Events {
-    /// Gives the data of every event that is whole now to `each`, at the `end` also of the last one.
-    pub fn push(&mut self, piece: &[u8], end: bool, mut each: impl FnMut(&[u8])) -> Result<(), TooLong> {
+    /// Gives the data of every event that is whole now to `each`, at the `end` also of what is left, which may be cut off:
+    /// the flag says whether it is whole.
+    pub fn push(&mut self, piece: &[u8], end: bool, mut each: impl FnMut(&[u8], bool)) -> Result<(), TooLong> {
         let mut buffer = std::mem::take(&mut self.partial);
         buffer.extend_from_slice(piece);
         let (mut start, mut from) = (0, self.searched);
         while let Some(next) = event_end(&buffer, from) {
-            give(buffer.get(start..next).unwrap_or_default(), &mut each);
+            give(buffer.get(start..next).unwrap_or_default(), |data| each(data, true));
             (start, from) = (next, next);
         }
         if end {
-            give(buffer.get(start..).unwrap_or_default(), &mut each);
+            give(buffer.get(start..).unwrap_or_default(), |data| each(data, false));
             return Ok(());
         }
         buffer.drain(..start);
@@ -42,7 +43,7 @@ impl Events {
 }
 
 /// Comments and events without data say nothing.
-fn give(event: &[u8], each: &mut impl FnMut(&[u8])) {
+fn give(event: &[u8], mut each: impl FnMut(&[u8])) {
     let mut data: Option<Cow<'_, [u8]>> = None;
     for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
         let Some(value) = line.strip_prefix(b"data:") else { continue };
@@ -71,7 +72,7 @@ mod tests {
     fn read(pieces: &[&[u8]]) -> Vec<String> {
         let (mut events, mut found) = (Events::default(), Vec::new());
         for (at, piece) in pieces.iter().enumerate() {
-            let each = |data: &[u8]| found.push(String::from_utf8_lossy(data).into_owned());
+            let each = |data: &[u8], _| found.push(String::from_utf8_lossy(data).into_owned());
             events.push(piece, at + 1 == pieces.len(), each).unwrap();
         }
         found
@@ -92,7 +93,7 @@ mod tests {
     fn an_endless_event_is_an_error() {
         let mut events = Events::default();
         let piece = vec![b'x'; MAX_EVENT];
-        assert_eq!(events.push(&piece, false, |_| ()), Ok(()));
-        assert_eq!(events.push(b"x", false, |_| ()), Err(TooLong));
+        assert_eq!(events.push(&piece, false, |_, _| ()), Ok(()));
+        assert_eq!(events.push(b"x", false, |_, _| ()), Err(TooLong));
     }
 }

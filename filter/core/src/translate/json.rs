@@ -180,6 +180,11 @@ impl<'a> Object<'a> {
         self.0.push((Cow::Borrowed(key), value.into()));
     }
 
+    /// Adds all members of another.
+    pub fn extend(&mut self, other: Object<'a>) {
+        self.0.extend(other.0);
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
         self.0.iter().map(|(key, value)| (&**key, value))
     }

@@ -230,6 +230,21 @@ impl<'a> Part<'a> {
     }
 }
 
+impl Failure<'_> {
+    /// The status that stands for the provider's words, where a stream has begun with 200.
+    pub fn status(&self) -> u16 {
+        let words = [&self.kind, &self.code].into_iter().flatten();
+        let status = |word: &Text<'_>| match &**word {
+            "invalid_request_error" => Some(400),
+            "overloaded_error" => Some(529),
+            "rate_limit_error" | "rate_limit_exceeded" => Some(429),
+            "timeout_error" => Some(504),
+            _ => None,
+        };
+        words.filter_map(status).next().unwrap_or(500)
+    }
+}
+
 impl<'a> Request<'a> {
     /// Adds to the last turn, where it is the speaker's.
     pub fn say(&mut self, speaker: Speaker, parts: Vec<Part<'a>>) {

@@ -2,6 +2,7 @@
 //! types. A new one is a folder here, a variant of [`Wire`] and a column of golden files.
 
 pub mod anthropic;
+pub mod openai;
 
 use super::{
     Target, Untranslatable,
@@ -20,6 +21,7 @@ pub enum Wire {
 #[derive(Debug)]
 pub enum Reader {
     Anthropic(anthropic::Reader),
+    OpenAi(openai::Reader),
 }
 
 impl Wire {
@@ -36,43 +38,44 @@ impl Wire {
     pub fn request(self, request: Request<'_>, target: &Target<'_>) -> Result<Vec<u8>, Untranslatable> {
         match self {
             Self::Anthropic => anthropic::request(request, target),
-            Self::OpenAi => Err(Untranslatable("no".into())),
+            Self::OpenAi => openai::request(request, target),
         }
     }
 
     pub fn answer(self, answer: Object<'_>) -> Answer<'_> {
         match self {
             Self::Anthropic => anthropic::answer(answer),
-            Self::OpenAi => Answer::default(),
+            Self::OpenAi => openai::answer(answer),
         }
     }
 
     pub fn failure(self, error: Object<'_>) -> Option<Failure<'_>> {
         match self {
             Self::Anthropic => anthropic::failure(error),
-            Self::OpenAi => None,
+            Self::OpenAi => openai::failure(error),
         }
     }
 
     pub fn reader(self) -> Reader {
         match self {
-            Self::Anthropic | Self::OpenAi => Reader::Anthropic(anthropic::Reader::default()),
+            Self::Anthropic => Reader::Anthropic(anthropic::Reader::default()),
+            Self::OpenAi => Reader::OpenAi(openai::Reader::default()),
         }
     }
 }
 
 impl Reader {
-    /// `data`: one event's. What is no JSON is a failure of the provider's: something of its answer is lost.
-    pub fn read<'a>(&mut self, data: &'a [u8], events: &mut Vec<Event<'a>>) {
+    /// `data`: one event's. False: it cannot be read.
+    pub fn read<'a>(&mut self, data: &'a [u8], events: &mut Vec<Event<'a>>) -> bool {
         if data == b"[DONE]" {
-            return events.push(Event::End);
+            events.push(Event::End);
+            return true;
         }
-        match (self, Json::parse(data).ok().and_then(Json::into_object)) {
-            (_, None) => events.push(Event::Failure(Failure {
-                message: "The provider sent an event that cannot be read. Send the request again.".into(),
-                ..Failure::default()
-            })),
-            (Self::Anthropic(reader), Some(data)) => reader.read(data, events),
+        let Some(data) = Json::parse(data).ok().and_then(Json::into_object) else { return false };
+        match self {
+            Self::Anthropic(reader) => reader.read(data, events),
+            Self::OpenAi(reader) => reader.read(data, events),
         }
+        true
     }
 }

@@ -72,7 +72,7 @@ impl Writer {
                 self.choice(choice, Object::new(), Some(answer::finish_reason(stop)), None, out);
             }
             Event::Usage(usage) => self.usage = Some(usage),
-            Event::Failure(failure) => line(&answer::error(500, failure), out),
+            Event::Failure(failure) => line(&answer::error(failure.status(), failure), out),
             Event::End => {
                 if let Some(usage) = self.usage {
                     line(&self.chunk(Vec::new()).with("usage", answer::usage(usage)), out);

@@ -105,7 +105,7 @@ fn block(part: Part<'_>) -> Result<Option<Json<'_>>, Untranslatable> {
             typed("document").with("source", write_source(source)).maybe("title", name).maybe("cache_control", cache)
         }
         // Without its signature Anthropic takes no thinking back.
-        Part::Thinking { text, signature } => match signature {
+        Part::Thinking { text, signature } => match signature.filter(|signature| !signature.is_empty()) {
             Some(signature) => typed("thinking").with("thinking", text).with("signature", signature),
             None => return Ok(None),
         },
