@@ -31,23 +31,23 @@ impl Api {
         Self::Responses,
     ];
 
-    /// The task of the endpoints that answer it; `None`: those without one.
-    pub fn task(self) -> Option<Task> {
+    /// The task of the endpoints that answer it.
+    pub fn task(self) -> Task {
         match self {
-            Self::Chat | Self::CountTokens | Self::Messages | Self::Responses => Some(Task::Chat),
-            Self::Completions => Some(Task::Completions),
-            Self::Embeddings => Some(Task::Embeddings),
-            Self::Predict => None,
+            Self::Chat | Self::CountTokens | Self::Messages | Self::Responses => Task::Chat,
+            Self::Completions => Task::Completions,
+            Self::Embeddings => Task::Embeddings,
+            Self::Predict => Task::Predict,
         }
     }
 
     /// What `/invocations` of an endpoint with this task speaks.
-    pub fn of_task(task: Option<Task>) -> Self {
+    pub fn of_task(task: Task) -> Self {
         match task {
-            Some(Task::Chat) => Self::Chat,
-            Some(Task::Completions) => Self::Completions,
-            Some(Task::Embeddings) => Self::Embeddings,
-            None => Self::Predict,
+            Task::Chat => Self::Chat,
+            Task::Completions => Self::Completions,
+            Task::Embeddings => Self::Embeddings,
+            Task::Predict => Self::Predict,
         }
     }
 

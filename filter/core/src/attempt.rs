@@ -7,6 +7,7 @@ use std::rc::Rc;
 mod notes;
 mod translate;
 
+pub use self::translate::REFUSED_HEADER;
 use self::translate::{Body, Translated};
 pub use notes::{Failure, Handover, Note, read_notes};
 

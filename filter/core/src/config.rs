@@ -14,6 +14,7 @@ mod names;
 mod policy;
 mod rate_limit;
 mod reader;
+mod registered_model;
 mod secret;
 mod traffic;
 mod url;
@@ -222,20 +223,23 @@ pub enum Task {
     Chat,
     Completions,
     Embeddings,
+    /// A custom model's own: it has no name.
+    Predict,
 }
 
 impl Task {
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> Option<&'static str> {
         match self {
-            Self::Chat => "llm/v1/chat",
-            Self::Completions => "llm/v1/completions",
-            Self::Embeddings => "llm/v1/embeddings",
+            Self::Chat => Some("llm/v1/chat"),
+            Self::Completions => Some("llm/v1/completions"),
+            Self::Embeddings => Some("llm/v1/embeddings"),
+            Self::Predict => None,
         }
     }
 }
 
 /// The order of attempts where one entity is the primary.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Indices of [`Endpoint::entities`], the primary first, each once, at most 3 (two fallbacks).
     pub entities: Vec<usize>,
@@ -273,7 +277,10 @@ pub enum Provider {
     Custom,
     Databricks,
     /// Of the operator's own, without a provider: an entity that is no external model.
-    Model,
+    Model {
+        entity_name: String,
+        entity_version: Option<String>,
+    },
     OpenAi {
         organization: Option<String>,
     },
@@ -287,7 +294,7 @@ impl Provider {
             Self::Azure { .. } | Self::OpenAi { .. } => "openai",
             Self::Custom => "custom",
             Self::Databricks => "databricks-model-serving",
-            Self::Model => "",
+            Self::Model { .. } => "",
         }
     }
 
@@ -300,7 +307,9 @@ impl Provider {
     pub fn wire(&self) -> Wire {
         match self {
             Self::Anthropic => Wire::Anthropic,
-            Self::Azure { .. } | Self::Custom | Self::Databricks | Self::Model | Self::OpenAi { .. } => Wire::OpenAi,
+            Self::Azure { .. } | Self::Custom | Self::Databricks | Self::Model { .. } | Self::OpenAi { .. } => {
+                Wire::OpenAi
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ mod body;
 mod close;
 mod facts;
 mod headers;
+mod listed;
 mod own;
 
 use std::rc::Rc;

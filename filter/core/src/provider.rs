@@ -161,7 +161,7 @@ fn path(entity: &ServedEntity, call: Call) -> String {
             format!("{prefix}/openai/deployments/{deployment}{own}?api-version={api_version}")
         }
         Provider::Databricks => format!("{prefix}/serving-endpoints{own}"),
-        Provider::Model if call.api == Api::Predict => prefix.clone(),
+        Provider::Model { .. } if call.api == Api::Predict => prefix.clone(),
         _ => format!("{prefix}{own}"),
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     caller::Caller,
-    config::{Config, Endpoint, ServedEntity},
+    config::{Config, Endpoint, Provider, ServedEntity},
     export::{Row, RowKind},
     time::rfc3339,
     usage::Usage,
@@ -220,7 +220,7 @@ impl<'a> Detail<'a> {
             time_to_first_byte_ms: exchanged.first_byte_at.map(since_received),
             token_source: exchanged.usage.source.map(|source| source.name()),
             cached_input_tokens: exchanged.usage.cached_input,
-            cache_write_input_tokens: None,
+            cache_write_input_tokens: exchanged.usage.cache_write_input,
             reasoning_tokens: exchanged.usage.reasoning,
             cost_usd: price.filter(|_| was_used).map(|price| exchanged.usage.cost_usd(price)),
             limit: exchanged.limit,
@@ -259,8 +259,8 @@ struct EntityRow<'a> {
     entity_name: &'a str,
     entity_version: Option<&'a str>,
     endpoint_config_version: Option<u32>,
-    task: &'static str,
-    external_model_config: ExternalModelConfig,
+    task: Option<&'static str>,
+    external_model_config: Option<ExternalModelConfig>,
     foundation_model_config: Option<()>,
     custom_model_config: Option<()>,
     feature_spec_config: Option<()>,
@@ -275,6 +275,15 @@ struct ExternalModelConfig {
 
 impl<'a> EntityRow<'a> {
     fn of(config: &'a Config, endpoint: &'a Endpoint, entity: &'a ServedEntity) -> Self {
+        let (entity_type, entity_name, entity_version) = match &entity.provider {
+            // Databricks' own models are in that catalog.
+            Provider::Model { entity_name, entity_version } if entity_name.starts_with("system.ai.") => {
+                ("FOUNDATION_MODEL", entity_name, entity_version.as_deref())
+            }
+            Provider::Model { entity_name, entity_version } => ("CUSTOM_MODEL", entity_name, entity_version.as_deref()),
+            _ => ("EXTERNAL_MODEL", &entity.model, None),
+        };
+        let provider = Some(entity.provider.name()).filter(|name| !name.is_empty());
         Self {
             served_entity_id: &entity.id,
             account_id: config.account_id.as_deref(),
@@ -283,12 +292,12 @@ impl<'a> EntityRow<'a> {
             endpoint_name: &endpoint.name,
             endpoint_id: None,
             served_entity_name: &entity.name,
-            entity_type: "EXTERNAL_MODEL",
-            entity_name: &entity.model,
-            entity_version: None,
+            entity_type,
+            entity_name,
+            entity_version,
             endpoint_config_version: None,
             task: endpoint.task.name(),
-            external_model_config: ExternalModelConfig { provider: entity.provider.name() },
+            external_model_config: provider.map(|provider| ExternalModelConfig { provider }),
             foundation_model_config: None,
             custom_model_config: None,
             feature_spec_config: None,

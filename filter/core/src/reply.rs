@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use crate::{headers::Value, limits::Standing, paths::Shape};
+use crate::{headers::Value, limits::Standing, paths::Shape, translate::client::messages::kind};
 
 /// A whole local answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Denied {
 
     pub fn body(&self, shape: Shape) -> Vec<u8> {
         let codes = self.codes();
-        error_body(shape, codes.error_code, codes.openai_type, codes.openai_code, &self.message())
+        error_body(codes.status, shape, codes.error_code, codes.openai_type, codes.openai_code, &self.message())
     }
 
     fn codes(&self) -> Codes {
@@ -160,7 +160,7 @@ pub fn databricks_error(status: u16, message: &str) -> Vec<u8> {
         502..=504 => "TEMPORARILY_UNAVAILABLE",
         _ => "INTERNAL_ERROR",
     };
-    error_body(Shape::Databricks, error_code, "", "", message)
+    error_body(status, Shape::Databricks, error_code, "", "", message)
 }
 
 pub fn json(value: &serde_json::Value, request_id: &str) -> Reply {
@@ -178,8 +178,16 @@ pub fn text(value: impl Into<Cow<'static, str>>) -> Value {
     }
 }
 
-fn error_body(shape: Shape, error_code: &str, openai_type: &str, openai_code: &str, message: &str) -> Vec<u8> {
+fn error_body(
+    status: u16,
+    shape: Shape,
+    error_code: &str,
+    openai_type: &str,
+    openai_code: &str,
+    message: &str,
+) -> Vec<u8> {
     let body = match shape {
+        Shape::Anthropic => json!({ "type": "error", "error": { "type": kind(status), "message": message } }),
         Shape::Databricks => json!({ "error_code": error_code, "message": message }),
         Shape::OpenAi => {
             json!({ "error": { "message": message, "type": openai_type, "param": null, "code": openai_code } })

@@ -8,7 +8,7 @@ pub(crate) mod text;
 use std::{collections::BTreeMap, ops::Range};
 
 pub use body::parse;
-pub use splice::{Spliced, quoted, splice};
+pub use splice::{Spliced, quoted, splice, strip};
 
 /// `usage_context` may hold this many bytes of keys and values: Databricks' own limit (10 KiB).
 pub const MAX_USAGE_CONTEXT_BYTES: usize = 10 * 1024;

@@ -67,6 +67,7 @@ pub fn way(api: Api, provider: &Provider) -> Option<Way> {
     let wire = provider.wire();
     match (api, wire) {
         (Api::Chat | Api::Completions | Api::Embeddings, Wire::OpenAi) => Some(Way::Same),
+        (Api::Predict, _) => matches!(provider, Provider::Model { .. }).then_some(Way::Same),
         (Api::Messages | Api::CountTokens, Wire::Anthropic) => Some(Way::Same),
         (Api::Chat, _) => Some(Way::Translated(Pair { client: Client::Chat, wire })),
         (Api::Responses, _) if provider.has_responses() => Some(Way::Same),

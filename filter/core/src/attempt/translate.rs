@@ -30,6 +30,9 @@ pub enum Body {
     Gone,
 }
 
+/// Marks the attempt role's own answer for the gateway role, which takes it off.
+pub const REFUSED_HEADER: &str = "x-weir-refused";
+
 /// A longer answer is none. Envoy's own buffer is rendered at twice `max_request_bytes`, so at 32 MiB where nothing is set.
 pub const MAX_ANSWER: usize = 16 << 20;
 

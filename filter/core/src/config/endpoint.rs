@@ -76,6 +76,9 @@ fn read_core<'a>(
     check_repeated_name(&mut core, endpoint);
     reject_capture(&mut core);
     core.close();
+    if has_fallback && drafts.iter().any(|draft| draft.is_external == Some(false)) {
+        field.report("entities that are not external models", "external models, or no fallback");
+    }
     if has_fallback && drafts.len() == 1 {
         field.warn("one served entity", "several: `fallback_config` has nowhere to go");
     }

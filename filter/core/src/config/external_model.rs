@@ -53,7 +53,7 @@ pub(super) fn read<'a>(field: &Field<'a>) -> Option<External<'a>> {
     model.close();
     let (task_field, task) = task?;
     let Server { provider, credential, upstream } = server?;
-    if translate::way(Api::of_task(Some(task)), &provider).is_none() {
+    if translate::way(Api::of_task(task), &provider).is_none() {
         task_field.reject(format!("another task: provider {} has none such", provider.name()));
         return None;
     }

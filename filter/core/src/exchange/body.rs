@@ -98,11 +98,20 @@ impl AwaitBody {
         }
         let fault = || Denied::Unavailable("the gateway lost its own configuration");
         let Some(endpoint) = facts.endpoint(gateway) else { return Err(Replied::new(facts, fault())) };
-        let api = api.unwrap_or(Api::of_task(Some(endpoint.task)));
+        let api = api.unwrap_or(Api::of_task(endpoint.task));
+        facts.asked = api;
         if let Err(InvalidRequest(why)) = fits(endpoint, api, &request) {
             return Err(Replied::new(facts, Denied::InvalidRequest(why)));
         }
         let Some(plan) = plan::draw(endpoint, host.random()) else { return Err(Replied::new(facts, fault())) };
+        let plan = match plan::able(endpoint, plan, api) {
+            Some(plan) => plan,
+            None => {
+                let why = format!("no model of endpoint {} counts tokens: send the request itself", endpoint.name);
+                return Err(Replied::new(facts, Denied::InvalidRequest(why)));
+            }
+        };
+        let plan = &*plan;
         let charge = match limited(endpoint, &facts, host) {
             Ok(charge) => charge,
             Err(refused) => return Err(Replied::at_gate(facts, plan, *refused)),
@@ -137,8 +146,8 @@ fn take_facts(facts: &mut Facts, request: &mut ApiRequest) -> Result<(), Invalid
 
 /// Whether the endpoint serves what is asked for, and the body holds it.
 fn fits(endpoint: &Endpoint, api: Api, request: &ApiRequest) -> Result<(), InvalidRequest> {
-    if api.task() != Some(endpoint.task) {
-        let (name, task) = (&endpoint.name, endpoint.task.name());
+    if api.task() != endpoint.task {
+        let (name, task) = (&endpoint.name, endpoint.task.name().unwrap_or("a model of its own API"));
         return Err(InvalidRequest(format!("endpoint {name} serves {task}: send the request to that API's path")));
     }
     let (prompt, name) = match api {
@@ -148,7 +157,7 @@ fn fits(endpoint: &Endpoint, api: Api, request: &ApiRequest) -> Result<(), Inval
         Api::Predict => return Ok(()),
     };
     if request.prompt != Some(prompt) {
-        return Err(InvalidRequest(format!("the request has no `{name}`, which {} needs", endpoint.task.name())));
+        return Err(InvalidRequest(format!("the request has no `{name}`, which this API needs")));
     }
     Ok(())
 }
@@ -196,7 +205,10 @@ fn first_attempt(
     provider::scrub_request(facts.headers(), entity, &mut effects);
     let call = Call { api, stream: request.is_stream() };
     let streams_usage = call.stream && api.has_stream_options();
-    let spliced = request::splice(body, request, &entity.model, streams_usage);
+    let spliced = match api {
+        Api::Predict => request::strip(body, request),
+        _ => request::splice(body, request, &entity.model, streams_usage),
+    };
     let fallbacks = plan.entities.len().saturating_sub(1);
     // Each attempt translates afresh what the caller sent, so what goes from here is still in his words.
     let translates_first = way(api, &entity.provider) != Some(Way::Same);

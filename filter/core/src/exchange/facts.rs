@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::Gateway;
 use crate::{
+    api::Api,
     caller::Caller,
     config::Endpoint,
     headers::Headers,
@@ -25,6 +26,8 @@ pub struct Facts {
     /// `databricks_request_id`.
     pub id: String,
     pub shape: Shape,
+    /// What is asked for; where the path does not say it, known with the endpoint.
+    pub asked: Api,
     /// The path's pattern, as the record's `api`.
     pub api: &'static str,
     /// Nanoseconds since the Unix epoch.
@@ -41,13 +44,14 @@ pub struct Facts {
 
 impl Facts {
     pub fn new(headers: Headers, pattern: &'static str, target: Target, host: &impl Host) -> Self {
-        let shape = match target {
-            Target::Query { shape, .. } => shape,
-            Target::Local(_) => Shape::OpenAi,
+        let (shape, api) = match target {
+            Target::Query { shape, api } => (shape, api),
+            Target::Local(local) => (local.shape(), None),
         };
         Self {
             id: uuid(host.random(), host.random()),
             shape,
+            asked: api.unwrap_or(Api::Chat),
             api: pattern,
             received_at: host.now(),
             caller: None,

@@ -46,7 +46,7 @@ fn admit(
         Ok(caller) => facts.caller = Some(caller),
         Err(why) => return Err(Replied::new(facts, Denied::Unauthenticated(why.0))),
     }
-    if let Some(reply) = local.and_then(|local| own::for_caller(local, gateway, &facts)) {
+    if let Some(reply) = local.and_then(|local| own::for_caller(local, gateway, &facts, matched.endpoint)) {
         return Ok((Phase::Outside, Step::reply(reply)));
     }
     if let Some(name) = matched.endpoint {

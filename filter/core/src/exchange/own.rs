@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use super::{Gateway, Phase, close::Replied, facts::Facts};
+use super::{Gateway, Phase, close::Replied, facts::Facts, listed};
 use crate::{
     config::Unmatched,
     host::{Effect, Step},
@@ -29,14 +29,24 @@ pub fn without_caller(local: Local, facts: &Facts) -> Option<Reply> {
     (local == Local::Health).then(|| reply::json(&json!({ "status": "OK" }), &facts.id))
 }
 
-/// Answers that depend on who asks: the endpoints that he may query, as OpenAI lists models.
-pub fn for_caller(local: Local, gateway: &Gateway, facts: &Facts) -> Option<Reply> {
-    let caller = facts.caller.as_ref().filter(|_| local == Local::Models)?;
+/// Answers that depend on who asks: the endpoints that he may query. One that he may not is one that is not there.
+pub fn for_caller(local: Local, gateway: &Gateway, facts: &Facts, name: Option<&str>) -> Option<Reply> {
+    let caller = facts.caller.as_ref()?;
     let endpoints = gateway.config.endpoints.iter().filter(|endpoint| policy::may_query(endpoint, caller));
-    let data: Vec<_> = endpoints
-        .map(|endpoint| json!({ "id": endpoint.name, "object": "model", "created": 0, "owned_by": "weir" }))
-        .collect();
-    Some(reply::json(&json!({ "object": "list", "data": data }), &facts.id))
+    let named = || endpoints.clone().find(|endpoint| name == Some(endpoint.name.as_str()));
+    let body = match local {
+        Local::Endpoint => named().map(listed::mlflow),
+        Local::Endpoints => Some(json!({ "endpoints": endpoints.map(listed::mlflow).collect::<Vec<_>>() })),
+        Local::Health => None,
+        Local::Models => Some(json!({ "object": "list", "data": endpoints.map(listed::openai).collect::<Vec<_>>() })),
+        Local::ServingEndpoint => named().map(listed::databricks),
+        Local::ServingEndpoints => Some(json!({ "endpoints": endpoints.map(listed::databricks).collect::<Vec<_>>() })),
+    };
+    let unknown = || {
+        let name = name.unwrap_or_default().to_owned();
+        Denied::UnknownEndpoint { name }.reply(facts.shape, &facts.id, &reply::Standings::default())
+    };
+    Some(body.map_or_else(unknown, |body| reply::json(&body, &facts.id)))
 }
 
 /// An endpoint or a model that the policy does not know: refused, or passed on with nothing but the door's own headers

@@ -63,6 +63,11 @@ impl<'de> Visitor<'de> for Body<'de> {
                 "messages" => prompt(&mut request, &mut map, Prompt::Messages)?,
                 "prompt" => prompt(&mut request, &mut map, Prompt::Prompt)?,
                 "input" => prompt(&mut request, &mut map, Prompt::Input)?,
+                // Anthropic's, and that of OpenAI's responses: they stand beside the prompt.
+                "system" | "instructions" => {
+                    let text = text::Prompt::of(map.next_value()?).map_err(A::Error::custom)?;
+                    request.characters = request.characters.saturating_add(text.characters());
+                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }

@@ -17,11 +17,9 @@ pub struct Reported {
     pub input: Option<u64>,
     pub output: Option<u64>,
     pub cached_input: Option<u64>,
+    pub cache_write_input: Option<u64>,
     pub reasoning: Option<u64>,
 }
-
-/// In bytes; `content_filter` has 14.
-const MAX_FINISH_REASON: usize = 64;
 
 /// A chat completion, a completion, a list of embeddings, an error, or one event's chunk of the first two.
 #[derive(Debug, Default, Deserialize)]
@@ -41,6 +39,7 @@ impl Answer<'_> {
             input: count("/prompt_tokens"),
             output: count("/completion_tokens"),
             cached_input: count("/prompt_tokens_details/cached_tokens"),
+            cache_write_input: count("/prompt_tokens_details/cache_write_tokens"),
             reasoning: count("/completion_tokens_details/reasoning_tokens"),
         })
     }
@@ -49,9 +48,8 @@ impl Answer<'_> {
         self.choices.as_ref().map_or(0, |choices| choices.characters)
     }
 
-    /// A longer one than any that is known is no reason for a record to hold.
     pub fn finish_reason(&mut self) -> Option<String> {
-        self.choices.as_mut()?.finish_reason.take().filter(|reason| reason.len() <= MAX_FINISH_REASON)
+        super::long_enough(self.choices.as_mut()?.finish_reason.take()?.into())
     }
 
     pub fn is_error(&self) -> bool {

@@ -91,14 +91,7 @@ fn entities() {
         (
             &first(json!({"name": "a", "entity_name": "main.m.v", "entity_version": "1"})),
             &[
-                &format!(
-                    "{path}[0].entity_name: found `main.m.v`, expected no such key: serving custom and foundation models \
-                     is not built yet"
-                ),
-                &format!(
-                    "{path}[0].entity_version: found `1`, expected no such key: serving custom and foundation models is \
-                     not built yet"
-                ),
+                &format!("{path}[0].url: found nothing, expected the URL of the server that has the model"),
             ],
         ),
         (

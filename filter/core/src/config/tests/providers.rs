@@ -169,3 +169,49 @@ fn providers_that_are_not_built() {
     );
     check(model("open-ai", "openai_config", json!({})), &[&format!(".provider: found `open-ai`, expected {known}")]);
 }
+
+#[test]
+fn models_of_ones_own() {
+    let own = |more: Value| {
+        let mut entity =
+            json!({"name": "m", "entity_name": "main.m.iris", "entity_version": "3", "url": "http://m:5001"});
+        merge(&mut entity, more);
+        let mut policy = good();
+        policy["endpoints"] = json!([{"name": "iris", "config": {"served_entities": [entity]}}]);
+        policy
+    };
+    for (more, task, prefix) in [
+        (json!({}), Task::Predict, "/invocations"),
+        (json!({"url": "http://m:5001/own/path"}), Task::Predict, "/own/path"),
+        (json!({"task": "llm/v1/chat", "url": "http://m:5001/v1"}), Task::Chat, "/v1"),
+    ] {
+        let compiled = compile(&own(more)).unwrap_or_else(|error| panic!("{error}"));
+        let endpoint = &compiled.config.endpoints[0];
+        assert_eq!((endpoint.task, endpoint.entities[0].upstream.path_prefix.as_str()), (task, prefix));
+        assert_eq!((endpoint.entities[0].name.as_str(), credential(&endpoint.entities[0])), ("m", ("", "")));
+    }
+    let entity = "endpoints[0].config.served_entities";
+    let mut mixed = own(json!({}));
+    mixed["endpoints"][0]["config"]["served_entities"].as_array_mut().unwrap().push(super::entity("b", json!({})));
+    mixed["endpoints"][0]["config"]["traffic_config"] =
+        json!({"routes": [{"served_entity_name": "m", "traffic_percentage": 100}]});
+    mixed["endpoints"][0]["ai_gateway"] = json!({"fallback_config": {"enabled": true}});
+    assert_eq!(
+        lines(&compile(&mixed).unwrap_err().problems),
+        [
+            format!(
+                "{entity}[1]: found an external model, expected the same kind as the endpoint's first entity: external \
+                 models, or others"
+            ),
+            format!("{entity}[1].external_model.task: found `llm/v1/chat`, expected the same task as the endpoint's first entity"),
+            "endpoints[0].config: found entities that are not external models, expected external models, or no fallback"
+                .to_owned(),
+        ]
+    );
+    let mut both = own(json!({}));
+    both["endpoints"][0]["config"]["served_entities"][0]["external_model"] =
+        super::entity("b", json!({}))["external_model"].clone();
+    let expected = ["entity_name: found `main.m.iris`", "entity_version: found `3`", "url: found `http://m:5001`"];
+    let expected = expected.map(|what| format!("{entity}[0].{what}, expected no such key beside `external_model`"));
+    assert_eq!(lines(&compile(&both).unwrap_err().problems), expected);
+}

@@ -4,6 +4,6 @@ mod answer;
 mod request;
 mod stream;
 
-pub use answer::{error, write as answer};
+pub use answer::{error, kind, write as answer};
 pub use request::read as request;
 pub use stream::Writer;
