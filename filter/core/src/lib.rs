@@ -13,6 +13,7 @@
 pub mod attempt;
 pub mod caller;
 pub mod config;
+mod decimal;
 pub mod exchange;
 pub mod export;
 pub mod gateway;
