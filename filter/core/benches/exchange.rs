@@ -157,6 +157,7 @@ fn name_of(effect: &Effect) -> &'static str {
     match effect {
         Effect::SetRequestHeader(..) => "set request header",
         Effect::RemoveRequestHeader(_) => "remove request header",
+        Effect::RemoveRequestTrailers => "remove request trailers",
         Effect::ReplaceRequestBody(_) => "replace request body",
         Effect::SetResponseHeader(..) => "set response header",
         Effect::RemoveResponseHeader(_) => "remove response header",

@@ -14,6 +14,7 @@ pub mod api;
 pub mod attempt;
 pub mod caller;
 pub mod config;
+mod decimal;
 pub mod exchange;
 pub mod export;
 pub mod gateway;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use crate::{headers::Value, limits::Standing, paths::Shape, translate::client::messages::kind};
+use crate::{decimal, headers::Value, limits::Standing, paths::Shape, translate::client::messages::kind};
 
 /// A whole local answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,8 +140,8 @@ impl Standings {
             |(standing, [limit, remaining, reset])| {
                 standing.iter().flat_map(move |standing| {
                     [
-                        (Cow::Borrowed(limit), text(standing.limit.to_string())),
-                        (Cow::Borrowed(remaining), text(standing.remaining.to_string())),
+                        (Cow::Borrowed(limit), text(decimal::text(standing.limit))),
+                        (Cow::Borrowed(remaining), text(decimal::text(standing.remaining))),
                         (Cow::Borrowed(reset), text(standing.reset())),
                     ]
                 })
