@@ -5,15 +5,23 @@
 //! Orders replace those before them as a whole: a request's own stand in place of the standing ones. All keys are in
 //! [`behaviour::Behaviour`]. Tokens are words: see [`text`].
 
-mod answer;
+mod anthropic;
+mod ask;
+mod bedrock;
 mod behaviour;
+mod body;
 mod compose;
+mod credentials;
+mod frames;
 mod journal;
-mod request;
+mod openai;
+mod route;
+mod say;
+mod schema;
 mod script;
 mod server;
-mod stream;
 mod text;
+mod tokens;
 
 use std::io::{self, Write as _};
 use std::pin::Pin;
@@ -28,7 +36,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
+use bedrock::sigv4::AwsKey;
 use behaviour::Behaviour;
+use credentials::Keys;
 use script::ResetSwitch;
 use server::Mock;
 
@@ -47,6 +57,12 @@ pub struct Args {
     /// What to do with every request: `503`, `reset`, `delay_ms=50`, or a JSON object of such keys; may be given again.
     #[arg(long)]
     behave: Vec<String>,
+    /// The API key or bearer token to insist on, where the provider's API has it. [default: any]
+    #[arg(long)]
+    key: Option<String>,
+    /// The AWS key whose signatures (SigV4) Bedrock's requests must have. [default: any that is well-formed]
+    #[arg(long, value_name = "ID:SECRET[:REGION]")]
+    aws_key: Option<AwsKey>,
     /// Keep the last N requests for GET /_mock/requests.
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep: usize,
@@ -59,7 +75,8 @@ pub fn run(args: Args) -> ExitCode {
         Err(why) => return fail(2, &why),
     };
     let models = if args.models.is_empty() { vec![args.name.clone()] } else { args.models };
-    let mock = Arc::new(Mock::new(args.name, models, flags, args.keep));
+    let keys = Keys { key: args.key, aws: args.aws_key };
+    let mock = Arc::new(Mock::new(args.name, models, keys, flags, args.keep));
     // One thread: answers are made in microseconds, and a second one would take the core of what is measured.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

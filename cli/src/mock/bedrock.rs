@@ -1,0 +1,3 @@
+//! Amazon Bedrock.
+
+pub mod sigv4;
