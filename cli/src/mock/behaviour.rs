@@ -134,6 +134,15 @@ impl Behaviour {
         Self::from_json(json.get()).map(Some).map_err(|why| format!("mock.{key}: {why}"))
     }
 
+    /// The usage to report where `counted` would be; nothing if none is to be reported.
+    pub fn usage_or(&self, counted: Value) -> Option<Value> {
+        match &self.usage {
+            _ if self.no_usage => None,
+            Some(ordered) => Some(Value::Object(ordered.clone())),
+            None => Some(counted),
+        }
+    }
+
     fn checked(self) -> Result<Self, String> {
         let at_most = |key: &str, value: u64, most: u64| match value > most {
             true => Err(format!("{key}: expected at most {most}, found {value}")),

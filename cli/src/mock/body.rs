@@ -7,7 +7,7 @@ use super::ask::Ask;
 use super::behaviour::Behaviour;
 use super::openai::request::Wire;
 use super::route::{Api, Route};
-use super::{anthropic, openai};
+use super::{anthropic, bedrock, cohere, databricks, google, openai};
 
 /// A body as it came.
 pub enum Body {
@@ -22,9 +22,14 @@ impl Body {
     pub fn read(route: &Route, bytes: &Bytes) -> Result<Self, String> {
         match route.api {
             Api::Token => Ok(Self::Bytes),
-            Api::Chat | Api::Completions | Api::Embeddings | Api::Invocations | Api::Models | Api::None => {
+            Api::Chat | Api::Completions | Api::Embeddings | Api::Models | Api::None => {
                 Wire::read(bytes).map(Box::new).map(Self::OpenAi)
             }
+            Api::Invocations => match Wire::read(bytes) {
+                Ok(wire) if wire.api().is_some() => Ok(Self::OpenAi(Box::new(wire))),
+                Ok(_) => serde_json::from_slice(bytes).map(Self::Json).map_err(|error| error.to_string()),
+                Err(error) => Err(error),
+            },
             _ => match serde_json::from_slice(bytes) {
                 Ok(json @ Value::Object(_)) => Ok(Self::Json(json)),
                 Ok(_) => Err("the body is not a request of this API: expected an object".to_owned()),
@@ -52,6 +57,18 @@ impl Body {
                 Api::Responses => openai::responses::read(&json, model),
                 Api::Messages => anthropic::request::read(&json, false),
                 Api::CountTokens => anthropic::request::read(&json, true),
+                Api::Generate
+                | Api::StreamGenerate
+                | Api::EmbedContent
+                | Api::BatchEmbed
+                | Api::Predict
+                | Api::CountContent => google::request::read(&json, api, model.unwrap_or_default()),
+                Api::Converse => bedrock::request::converse(&json, model.unwrap_or_default(), false),
+                Api::ConverseStream => bedrock::request::converse(&json, model.unwrap_or_default(), true),
+                Api::Invoke => bedrock::request::invoke(&json, model.unwrap_or_default()),
+                Api::CohereChat => cohere::chat(&json),
+                Api::CohereEmbed => cohere::embed(&json),
+                Api::Invocations => databricks::read(&json, model.unwrap_or_default()),
                 _ => Ok(Ask::default()),
             },
         }

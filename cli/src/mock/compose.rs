@@ -14,7 +14,7 @@ use super::openai::to_bytes;
 use super::route::{Api, Provider, Route};
 use super::say::{Said, say};
 use super::server::Mock;
-use super::{anthropic, credentials, openai, tokens};
+use super::{anthropic, bedrock, cohere, credentials, databricks, google, openai, tokens};
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream; charset=utf-8";
@@ -76,6 +76,10 @@ pub fn compose(request: &Request<'_>, body: Result<Body, String>) -> Composed {
     {
         return request.refuse(refused);
     }
+    if api == Api::StreamGenerate && !parts.uri.query().is_some_and(|query| query.contains("alt=sse")) {
+        let message = "the mock streams server-sent events alone: ask with ?alt=sse".to_owned();
+        return request.refuse((StatusCode::BAD_REQUEST, message));
+    }
     match (api, ask, echo) {
         (Api::None, _, Some(echo)) => request.whole(status, echo.into()),
         (Api::None, ..) => {
@@ -97,12 +101,18 @@ impl Request<'_> {
         let orders = self.orders;
         match api {
             Api::Embeddings => {
-                return self.whole(status, openai::embeddings(ask, orders.usage.as_ref(), orders.no_usage));
+                return self.whole(status, openai::embeddings(ask, orders));
             }
             Api::Token => {
                 let token = tokens::token(self.bytes, &self.mock.keys, self.mock.tokens.next(), orders.expires_in);
                 return token.map_or_else(|refused| self.refuse(refused), |token| self.whole(status, token));
             }
+            Api::EmbedContent | Api::BatchEmbed | Api::Predict | Api::CountContent => {
+                return self.whole(status, google::counted(ask, api, orders));
+            }
+            Api::Invocations => return self.whole(status, databricks::predictions(ask)),
+            Api::Invoke => return self.whole(status, bedrock::invoked(ask, orders)),
+            Api::CohereEmbed => return self.whole(status, cohere::embeddings(ask, orders, &self.id())),
             Api::CountTokens => return self.whole(status, anthropic::count(ask)),
             _ => {}
         }
@@ -112,6 +122,9 @@ impl Request<'_> {
         }
         let json = match api {
             Api::Messages => anthropic::whole(&said),
+            Api::Generate | Api::StreamGenerate => google::whole(&said),
+            Api::Converse | Api::ConverseStream => bedrock::whole(&said),
+            Api::CohereChat => cohere::whole(&said),
             Api::Responses => openai::responses::whole(&said),
             api => openai::whole(&said, api),
         };
@@ -123,6 +136,9 @@ impl Request<'_> {
         let mut frames = Frames::new(framing);
         match api {
             Api::Messages => anthropic::stream(said, &mut frames),
+            Api::StreamGenerate => google::stream(said, &mut frames),
+            Api::ConverseStream => bedrock::stream(said, &mut frames),
+            Api::CohereChat => cohere::stream(said, &mut frames),
             Api::Responses => openai::responses::stream(said, &mut frames),
             api => openai::stream::stream(said, api, include_usage, &mut frames),
         }
@@ -131,6 +147,9 @@ impl Request<'_> {
             let message = format!("mock {} was told to fail in the stream", self.mock.name);
             match api {
                 Api::Messages => anthropic::stream_error(&mut frames, &message),
+                Api::StreamGenerate => google::stream_error(&mut frames, &message),
+                Api::ConverseStream => bedrock::stream_error(&mut frames, &message),
+                Api::CohereChat => cohere::stream_error(&mut frames, &message),
                 Api::Responses => openai::responses::stream_error(&mut frames, &message),
                 _ => openai::stream::error(&mut frames, &message),
             }
@@ -138,7 +157,7 @@ impl Request<'_> {
         Composed {
             status,
             content_type: content_type(framing).to_owned(),
-            headers: self.headers(None),
+            headers: self.headers(),
             pieces: frames.finish(self.orders),
             stream: true,
         }
@@ -148,7 +167,7 @@ impl Request<'_> {
         if self.orders.broken_json {
             json.truncate(json.len() / 2);
         }
-        let headers = self.headers(None);
+        let headers = self.headers();
         Composed { status, content_type: JSON.to_owned(), headers, pieces: vec![json], stream: false }
     }
 
@@ -156,21 +175,29 @@ impl Request<'_> {
     fn refuse(&self, (status, message): Refused) -> Composed {
         let json = match self.route.provider {
             Provider::Anthropic => anthropic::error(status, &message, &self.id()),
+            Provider::Google => google::error(status, &message),
+            Provider::Bedrock => bedrock::error(&message),
+            Provider::Cohere => cohere::error(&message, &self.id()),
             Provider::OAuth => tokens::error(status, &message),
             provider => openai::error(provider, status, &message),
         };
-        Composed { headers: self.headers(Some(status)), ..self.whole(status, json) }
+        let mut composed = self.whole(status, json);
+        if self.route.provider == Provider::Bedrock {
+            composed.headers.push(("x-amzn-errortype", bedrock::error_type(status, &message).to_owned()));
+        }
+        composed
     }
 
     /// The request's own id: which one it is since the mock began.
     fn id(&self) -> String {
-        format!("{}{:06}", self.mock.name, self.number)
+        format!("mock{:08}", self.number)
     }
 
     /// The headers that the provider's SDK looks at.
-    fn headers(&self, _error: Option<StatusCode>) -> Vec<(&'static str, String)> {
+    fn headers(&self) -> Vec<(&'static str, String)> {
         match self.route.provider {
             Provider::Anthropic => vec![("request-id", format!("req_{}", self.id()))],
+            Provider::Bedrock => vec![("x-amzn-requestid", self.id())],
             _ => Vec::new(),
         }
     }

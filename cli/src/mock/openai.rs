@@ -11,9 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::ask::Ask;
+use super::behaviour::Behaviour;
 use super::route::{Api, Provider};
 use super::say::{Call, Counts, Finish, Said, Usage, logprob, vectors};
 use super::text;
@@ -125,7 +126,7 @@ pub fn tool_call(call: &Call) -> Value {
 }
 
 /// An embeddings answer.
-pub fn embeddings(ask: &Ask, usage: Option<&Map<String, Value>>, no_usage: bool) -> Bytes {
+pub fn embeddings(ask: &Ask, orders: &Behaviour) -> Bytes {
     let data = vectors(ask).enumerate().map(|(index, vector)| {
         let embedding = match ask.base64 {
             true => json!(STANDARD.encode(vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())),
@@ -134,9 +135,9 @@ pub fn embeddings(ask: &Ask, usage: Option<&Map<String, Value>>, no_usage: bool)
         json!({"object": "embedding", "index": index, "embedding": embedding})
     });
     let mut answer = json!({"object": "list", "data": data.collect::<Vec<_>>(), "model": ask.model});
-    if let (false, Some(answer)) = (no_usage, answer.as_object_mut()) {
-        let counted = json!({"prompt_tokens": ask.prompt_tokens, "total_tokens": ask.prompt_tokens});
-        answer.insert("usage".to_owned(), usage.map_or(counted, |ordered| Value::Object(ordered.clone())));
+    let counted = json!({"prompt_tokens": ask.prompt_tokens, "total_tokens": ask.prompt_tokens});
+    if let Some(usage) = orders.usage_or(counted) {
+        answer["usage"] = usage;
     }
     to_bytes(&answer)
 }
@@ -252,7 +253,8 @@ mod tests {
     #[test]
     fn an_embedding_is_the_same_in_both_encodings() {
         let ask = |base64| Ask { inputs: vec!["one".to_owned()], dimensions: Some(3), base64, ..Ask::default() };
-        let read = |base64| -> Value { serde_json::from_slice(&embeddings(&ask(base64), None, false)).unwrap() };
+        let read =
+            |base64| -> Value { serde_json::from_slice(&embeddings(&ask(base64), &Behaviour::default())).unwrap() };
         let floats: Vec<f32> = serde_json::from_value(read(false)["data"][0]["embedding"].clone()).unwrap();
         let packed = STANDARD.decode(read(true)["data"][0]["embedding"].as_str().unwrap()).unwrap();
         let unpacked: Vec<f32> = packed.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
