@@ -1,5 +1,5 @@
-//! `weir mock`: an OpenAI-compatible provider for demos, tests and benchmarks. Requests come in over HTTP/1.1; answers go out as
-//! its flags, `POST /_mock/behave`, or the request's own field `mock` say, failures of every kind among them. It calls nobody.
+//! `weir mock`: a provider of any protocol for demos, tests and benchmarks. Requests come in over HTTP/1.1; answers go out as its
+//! flags, `POST /_mock/behave`, or the request's own field `mock` say, failures of every kind among them. It calls nobody.
 //!
 //! A request's field `mock` is an object from a mock's name (or `*`) to orders: `{"mock": {"a": {"status": 503}, "b": {}}}`.
 //! Orders replace those before them as a whole: a request's own stand in place of the standing ones. All keys are in
@@ -16,6 +16,7 @@ mod credentials;
 mod databricks;
 mod frames;
 mod google;
+mod help;
 mod journal;
 mod openai;
 mod route;
@@ -45,8 +46,9 @@ use credentials::Keys;
 use script::ResetSwitch;
 use server::Mock;
 
-/// Serve a mock provider: OpenAI-compatible answers, streams and failures on order.
+/// Serve a mock provider: every provider's protocol, and failures on order.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::HELP)]
 pub struct Args {
     /// Address to listen on; port 0 picks a free one and prints it.
     #[arg(long, default_value = "127.0.0.1:9911")]
