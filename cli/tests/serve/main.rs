@@ -8,4 +8,5 @@ mod collect;
 mod collect_crash;
 mod mock;
 mod mock_faults;
+mod mock_protocols;
 mod process;

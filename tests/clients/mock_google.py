@@ -1,0 +1,78 @@
+"""Google's SDK against a `weir mock`: the Gemini API with a key, Vertex AI with a service account. Prints one JSON object."""
+
+import json
+import sys
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google import genai
+from google.genai import errors, types
+from google.oauth2 import service_account
+from orders import behave, failure
+
+base, key = sys.argv[1:]
+options = types.HttpOptions(base_url=base, timeout=30_000)
+gemini = genai.Client(api_key=key, http_options=options)
+private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+)
+account = {"client_email": "weir@example.com", "token_uri": f"{base}/token", "private_key": private.decode()}
+credentials = service_account.Credentials.from_service_account_info(
+    account, scopes=["https://www.googleapis.com/auth/cloud-platform"]
+)
+vertex = genai.Client(vertexai=True, project="p", location="r", credentials=credentials, http_options=options)
+question = "How deep is the weir?"
+schema = {"type": "OBJECT", "properties": {"place": {"type": "STRING"}}, "required": ["place"]}
+tool = types.Tool(function_declarations=[{"name": "depth", "description": "How deep.", "parameters": schema}])
+
+
+def ask(client=gemini, contents=question, **config):
+    config = types.GenerateContentConfig(**config)
+    return client.models.generate_content(model="gemini", contents=contents, config=config)
+
+
+def stream(client=gemini, **config):
+    config = types.GenerateContentConfig(**config)
+    return [*client.models.generate_content_stream(model="gemini", contents=question, config=config)]
+
+
+call = ask(tools=[tool])
+response = types.Part.from_function_response(name="depth", response={"result": "seven metres"})
+turns = [types.UserContent(question), call.candidates[0].content, types.UserContent([response])]
+streamed_call = stream(tools=[tool], thinking_config={"include_thoughts": True})
+chunks = stream()
+likely = ask(candidate_count=2, response_logprobs=True)
+found = {}
+behave(base, status=429)
+found["limited"] = failure(errors.APIError, ask)
+behave(base, stream_error=2)
+found["broken"] = failure(errors.APIError, stream)
+behave(base)
+found["refused"] = failure(errors.APIError, lambda: ask(genai.Client(api_key="another", http_options=options)))
+
+print(
+    json.dumps(
+        {
+            "whole": ask().text,
+            "usage": ask().usage_metadata.model_dump(mode="json", exclude_none=True),
+            "streamed": "".join(chunk.text for chunk in chunks),
+            "streamed_usage": chunks[-1].usage_metadata.model_dump(mode="json", exclude_none=True),
+            "finish": chunks[-1].candidates[0].finish_reason,
+            "vertex": [ask(vertex).text, "".join(chunk.text for chunk in stream(vertex))],
+            "calls": [[one.name, one.args] for one in call.function_calls],
+            "streamed_calls": [[one.name, one.args] for chunk in streamed_call for one in chunk.function_calls or []],
+            "thoughts": [part.text for part in streamed_call[0].candidates[0].content.parts if part.thought],
+            "after": ask(contents=turns, tools=[tool]).text,
+            "formatted": ask(response_mime_type="application/json", response_schema=schema).parsed,
+            "likely": [len(likely.candidates), likely.candidates[1].logprobs_result.chosen_candidates[0].token],
+            "embeddings": [
+                [len(one.values) for one in client.models.embed_content(
+                    model="embed", contents=["a b", "c"], config={"output_dimensionality": 3}
+                ).embeddings]
+                for client in (gemini, vertex)
+            ],
+            "count": gemini.models.count_tokens(model="gemini", contents=question).total_tokens,
+            "errors": found,
+        }
+    )
+)
