@@ -6,7 +6,7 @@ use weir_core::{
         Cluster, Config, Endpoint, Identity, Jwt, Logging, Names, Plan, Provider, Scope, Secret, ServedEntity, Source,
         Task, Unmatched, Upstream,
     },
-    limits::Limits,
+    limits::{Limits, Rules},
     paths::{PATHS, Target},
 };
 
@@ -51,12 +51,13 @@ fn config() -> Config {
         task: Task::Chat,
         entities,
         plans,
-        limits: Limits::new(name, vec![]),
+        limits: Limits::new(name, vec![], Rules::default()),
         permissions: None,
         usage_tracking: true,
         description: None,
     };
     Config {
+        shadow: false,
         hash: "0123456789abcdef".into(),
         account_id: None,
         workspace_id: None,

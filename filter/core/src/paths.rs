@@ -23,6 +23,7 @@ pub const PATHS: &[Path] = &[
         ..query("/serving-endpoints/{name}/invocations", Shape::Databricks, None)
     },
     local("/v1/models", Local::Models),
+    local("/weir/v1/limits", Local::Limits),
     local("/health", Local::Health),
 ];
 
@@ -47,6 +48,8 @@ pub enum Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Local {
     Models,
+    /// The caller's own.
+    Limits,
     Health,
 }
 

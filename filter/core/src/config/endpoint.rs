@@ -8,16 +8,20 @@ use super::{
     document::Node,
     entity::{self, Draft},
     names::Claims,
+    rate_limit::Placed,
     reader::{Field, Object, Word, all},
     traffic,
 };
+use crate::limits::{Limits, Rules, Unit};
 
 /// What an endpoint must know of the policy around it.
+#[derive(Default)]
 pub(super) struct Owner<'p> {
     pub account_id: Option<&'p str>,
     pub workspace_id: Option<&'p str>,
     /// Usage records go somewhere.
     pub is_logged: bool,
+    pub rules: Rules,
 }
 
 pub(super) fn read<'a>(
@@ -42,16 +46,33 @@ pub(super) fn read<'a>(
     endpoint.close();
     models?;
     let (core, gateway) = (core?, gateway?);
+    check_prices(&gateway.limits, &core.entities)?;
+    let limits = gateway.limits.into_iter().map(|(_, limit)| limit).collect();
     Some(Endpoint {
         name: name?.to_owned(),
         task: core.task,
         entities: core.entities,
         plans: core.plans,
-        limits: crate::limits::Limits::new(name?, gateway.limits),
+        limits: Limits::new(name?, limits, owner.rules),
         permissions: permissions?,
         usage_tracking: gateway.usage_tracking,
         description: description?,
     })
+}
+
+/// A limit of money holds only where every model has a price.
+fn check_prices(limits: &Placed<'_>, entities: &[ServedEntity]) -> Option<()> {
+    let Some(unpriced) = entities.iter().find(|entity| entity.price.is_none()) else { return Some(()) };
+    let mut costs = limits.iter().filter(|(_, limit)| limit.units.iter().any(|(unit, _)| *unit == Unit::CostUsd));
+    let (field, _) = match costs.next() {
+        Some(first) => first,
+        None => return Some(()),
+    };
+    field.report(
+        "a limit of `cost_usd`",
+        format!("a `price` on every served entity: `{}` has none, and would cost nothing", unpriced.name),
+    );
+    None
 }
 
 struct Core {
