@@ -47,6 +47,8 @@ pub struct Config {
     pub hash: String,
     pub account_id: Option<String>,
     pub workspace_id: Option<String>,
+    /// `enforcement: shadow`: limits and permissions refuse nobody.
+    pub shadow: bool,
     pub scope: Scope,
     pub identity: Identity,
     pub unmatched: Unmatched,

@@ -39,6 +39,8 @@ pub struct Facts {
     pub usage_context: BTreeMap<String, String>,
     pub streaming: bool,
     pub prompt_characters: Option<u64>,
+    /// What would have refused the request, were it not in shadow mode: a limit's label, or `permissions`.
+    pub would_limit: Option<String>,
     headers: Headers,
 }
 
@@ -60,6 +62,7 @@ impl Facts {
             usage_context: BTreeMap::new(),
             streaming: false,
             prompt_characters: None,
+            would_limit: None,
             headers,
         }
     }
