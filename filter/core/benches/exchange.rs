@@ -159,7 +159,6 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::SetResponseHeader(..) => "set response header",
         Effect::RemoveResponseHeader(_) => "remove response header",
         Effect::ReplaceResponseChunk(_) => "replace response chunk",
-        Effect::RemoveRequestTrailers => "remove trailers",
         Effect::SetState(..) => "set filter state",
         Effect::Count(..) | Effect::Move(..) => "add to metric",
         Effect::Warn(_) => "log",
