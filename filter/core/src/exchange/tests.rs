@@ -11,3 +11,4 @@ mod orders;
 mod record;
 mod refusals;
 mod route;
+mod translation;
