@@ -175,3 +175,6 @@ impl Stream {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;
