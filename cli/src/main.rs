@@ -2,6 +2,7 @@
 
 mod check;
 mod collect;
+mod explain;
 mod mock;
 mod policy;
 mod render;
@@ -17,6 +18,7 @@ use clap::Parser;
 enum Command {
     Check(check::Args),
     Collect(collect::Args),
+    Explain(explain::Args),
     Mock(mock::Args),
     Render(render::Args),
 }
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     match Command::parse() {
         Command::Check(args) => check::run(args),
         Command::Collect(args) => collect::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Mock(args) => mock::run(args),
         Command::Render(args) => render::run(args),
     }

@@ -5,6 +5,7 @@
 //! Orders replace those before them as a whole: a request's own stand in place of the standing ones. All keys are in
 //! [`behaviour::Behaviour`]. Tokens are words: see [`text`].
 
+mod account;
 mod anthropic;
 mod ask;
 mod bedrock;
@@ -40,6 +41,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
+use account::Account;
 use bedrock::sigv4::AwsKey;
 use behaviour::Behaviour;
 use credentials::Keys;
@@ -68,6 +70,9 @@ pub struct Args {
     /// The AWS key whose signatures (SigV4) Bedrock's requests must have. [default: any that is well-formed]
     #[arg(long, value_name = "ID:SECRET[:REGION]")]
     aws_key: Option<AwsKey>,
+    /// The JSON file of the Google service account whose assertions /token takes. [default: any, unverified]
+    #[arg(long, value_name = "FILE")]
+    service_account: Option<String>,
     /// Keep the last N requests for GET /_mock/requests.
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep: usize,
@@ -80,7 +85,11 @@ pub fn run(args: Args) -> ExitCode {
         Err(why) => return fail(2, &why),
     };
     let models = if args.models.is_empty() { vec![args.name.clone()] } else { args.models };
-    let keys = Keys { key: args.key, aws: args.aws_key };
+    let account = match args.service_account.as_deref().map(Account::read).transpose() {
+        Ok(account) => account,
+        Err(why) => return fail(2, &format!("--service-account {why}")),
+    };
+    let keys = Keys { key: args.key, aws: args.aws_key, account };
     let mock = Arc::new(Mock::new(args.name, models, keys, flags, args.keep));
     // One thread: answers are made in microseconds, and a second one would take the core of what is measured.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

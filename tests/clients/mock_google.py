@@ -1,11 +1,12 @@
-"""Google's SDK against a `weir mock`: the Gemini API with a key, Vertex AI with a service account. Prints one JSON object."""
+"""Google's SDK against a `weir mock`: the Gemini API with a key, Vertex AI with the service account in `account.json` of the home
+folder. Prints one JSON object."""
 
 import json
 import sys
+from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from google import genai
+from google.auth.exceptions import RefreshError
 from google.genai import errors, types
 from google.oauth2 import service_account
 from orders import behave, failure
@@ -13,14 +14,18 @@ from orders import behave, failure
 base, key = sys.argv[1:]
 options = types.HttpOptions(base_url=base, timeout=30_000)
 gemini = genai.Client(api_key=key, http_options=options)
-private = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-)
-account = {"client_email": "weir@example.com", "token_uri": f"{base}/token", "private_key": private.decode()}
-credentials = service_account.Credentials.from_service_account_info(
-    account, scopes=["https://www.googleapis.com/auth/cloud-platform"]
-)
-vertex = genai.Client(vertexai=True, project="p", location="r", credentials=credentials, http_options=options)
+account = json.loads((Path.home() / "account.json").read_text())
+
+
+def vertex_as(email):
+    """Vertex AI by a service account's key, whatever it says who it is."""
+    info = {**account, "client_email": email, "token_uri": f"{base}/token"}
+    scopes = ["https://www.googleapis.com/auth/cloud-platform"]
+    credentials = service_account.Credentials.from_service_account_info(info, scopes=scopes)
+    return genai.Client(vertexai=True, project="p", location="r", credentials=credentials, http_options=options)
+
+
+vertex = vertex_as(account["client_email"])
 question = "How deep is the weir?"
 schema = {"type": "OBJECT", "properties": {"place": {"type": "STRING"}}, "required": ["place"]}
 tool = types.Tool(function_declarations=[{"name": "depth", "description": "How deep.", "parameters": schema}])
@@ -49,6 +54,8 @@ behave(base, stream_error=2)
 found["broken"] = failure(errors.APIError, stream)
 behave(base)
 found["refused"] = failure(errors.APIError, lambda: ask(genai.Client(api_key="another", http_options=options)))
+
+found["stranger"] = failure(RefreshError, lambda: ask(vertex_as("stranger@example.com")))
 
 print(
     json.dumps(

@@ -14,7 +14,14 @@ const AWS_KEY: &str = "AKIDWEIR:se+cret/1";
 async fn asked(script: &str, key: &str) -> (Value, Value) {
     let folder = Folder::new("sdk");
     let aws = format!("{AWS_KEY}:us-east-1");
-    let mock = Mock::with("m", &["--key", KEY, "--aws-key", &aws], folder.path()).await;
+    let mut arguments = vec!["--key", KEY, "--aws-key", &aws];
+    let account = folder.join("account.json");
+    if script == "mock_google.py" {
+        let json = client("google_account.py", "", "", folder.path()).await;
+        std::fs::write(&account, json.to_string()).expect("a file in the test's folder");
+        arguments.extend(["--service-account", account.to_str().expect("a path in UTF-8")]);
+    }
+    let mock = Mock::with("m", &arguments, folder.path()).await;
     let said = client(script, &format!("http://127.0.0.1:{}", mock.port), key, folder.path()).await;
     (said, mock.client().send(&Call::get("/_mock/count")).await.json())
 }
@@ -103,7 +110,9 @@ async fn google_genai() {
         let error = &got["errors"][error];
         assert_eq!((&error["type"], &error["status"]), (&json!(kind), &json!(status)), "{error}");
     }
-    assert_eq!(counted["tokens"], 1, "one token for all of Vertex's requests");
+    let stranger = &got["errors"]["stranger"]["message"];
+    assert!(stranger.as_str().is_some_and(|text| text.contains("invalid_grant")), "{stranger}");
+    assert_eq!(counted["tokens"], 2, "one token for all of Vertex's requests, and the stranger's question");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 
+use super::account::Account;
 use super::bedrock::sigv4::{self, AwsKey};
 use super::compose::Refused;
 use super::route::{Provider, Route};
@@ -20,6 +21,8 @@ pub struct Keys {
     pub key: Option<String>,
     /// What signs requests to Bedrock; absent: a signature's form is looked at alone.
     pub aws: Option<AwsKey>,
+    /// Who asks for Google's tokens; absent: an assertion's signature is not looked at.
+    pub account: Option<Account>,
 }
 
 /// A token of this mock that lives so long.
@@ -149,7 +152,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let parts = request.body(()).unwrap().into_parts().0;
-        let keys = Keys { key: key.map(str::to_owned), aws: None };
+        let keys = Keys { key: key.map(str::to_owned), ..Keys::default() };
         check(&keys, &Route::of(&parts), &parts, b"").err().map_or(200, |(status, _)| status.as_u16())
     }
 

@@ -8,6 +8,7 @@ use hyper::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+use super::account::Account;
 use super::compose::Refused;
 use super::credentials::{Keys, issue, now};
 use super::openai::to_bytes;
@@ -32,7 +33,7 @@ pub fn token(form: &[u8], keys: &Keys, number: u64, expires_in: Option<u64>) -> 
         field(name).ok_or_else(missing)
     };
     match required("grant_type")?.as_str() {
-        JWT_BEARER => assertion(&required("assertion")?).map_err(bad)?,
+        JWT_BEARER => assertion(&required("assertion")?, keys.account.as_ref()).map_err(bad)?,
         "client_credentials" => {
             required("client_id")?;
             required("scope")?;
@@ -47,13 +48,23 @@ pub fn token(form: &[u8], keys: &Keys, number: u64, expires_in: Option<u64>) -> 
     Ok(to_bytes(&json!({"access_token": issue(number, life), "expires_in": life, "token_type": "Bearer"})))
 }
 
-/// Checks what a service account asserts. Its signature is not checked: the mock has no public key of it.
-fn assertion(jwt: &str) -> Result<(), String> {
+/// Checks what a service account asserts, and, of an account that is known, that it did.
+fn assertion(jwt: &str, account: Option<&Account>) -> Result<(), String> {
     let parts: Vec<&str> = jwt.split('.').collect();
     let [header, claims, signature] = parts.as_slice() else {
         return Err("Invalid JWT: expected three parts".to_owned());
     };
     let json = |part: &str| -> Option<Value> { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok() };
+    if let Some(account) = account {
+        let signed = jwt.rsplit_once('.').map_or("", |(signed, _)| signed);
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
+        if !account.signed(signed.as_bytes(), &signature) {
+            return Err("Invalid JWT Signature.".to_owned());
+        }
+        if json(claims).is_none_or(|claims| claims["iss"] != account.email) {
+            return Err("Invalid grant: account not found".to_owned());
+        }
+    }
     let header = json(header).ok_or("Invalid JWT: the header is not base64url of JSON")?;
     let claims = json(claims).ok_or("Invalid JWT: the claims are not base64url of JSON")?;
     if header["alg"] != "RS256" || URL_SAFE_NO_PAD.decode(signature).is_ok_and(|bytes| bytes.is_empty()) {
@@ -96,7 +107,7 @@ mod tests {
     }
 
     fn given(form: &str) -> Result<Value, String> {
-        let keys = Keys { key: Some("s+1".to_owned()), aws: None };
+        let keys = Keys { key: Some("s+1".to_owned()), ..Keys::default() };
         let answer = token(form.as_bytes(), &keys, 7, Some(60)).map_err(|(status, why)| format!("{status} {why}"))?;
         Ok(serde_json::from_slice(&answer).unwrap())
     }

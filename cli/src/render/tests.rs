@@ -6,7 +6,7 @@ use weir_core::{
         Cluster, Config, Credential, Endpoint, Identity, Jwt, Logging, Names, Plan, Provider, Scope, Secret,
         ServedEntity, Source, Task, Unmatched, Upstream,
     },
-    limits::Limits,
+    limits::{Limits, Rules},
     paths::{PATHS, Target},
 };
 
@@ -56,12 +56,13 @@ fn config() -> Config {
         own_headers: vec!["authorization".into()],
         entities,
         plans,
-        limits: Limits::new(name, vec![]),
+        limits: Limits::new(name, vec![], Rules::default()),
         permissions: None,
         usage_tracking: true,
         description: None,
     };
     Config {
+        shadow: false,
         hash: "0123456789abcdef".into(),
         account_id: None,
         workspace_id: None,

@@ -16,7 +16,6 @@ use weir_core::{
     gateway::Gateway,
     headers::Headers,
     host::{Cas, CasMismatch, Effect, Host, Input, SharedData, Step, fake::FakeHost},
-    limits,
 };
 
 const KEY: &str = "bench-key";
@@ -67,8 +66,6 @@ impl Rig {
         let host = CountedHost::default();
         host.advance(1_800_000_000 * SECOND);
         // Straight to the fake: `answered` stands for "not counted" only inside of `measured`.
-        limits::create_slots(&host.fake);
-        config.endpoints.iter().for_each(|endpoint| endpoint.limits.create_keys(&host.fake));
         export::create_key(&host.fake);
         let gateway = Rc::new(Gateway { config, node: "bench".to_owned() });
         let exporter = Exporter::new(gateway.clone()).expect("the policy has a collector");
@@ -198,7 +195,8 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::RemoveResponseHeader(_) => "remove response header",
         Effect::ReplaceResponseChunk(_) => "replace response chunk",
         Effect::SetState(..) => "set filter state",
-        Effect::Count(..) => "add to metric",
+        Effect::Count(..) | Effect::Move(..) => "add to metric",
+        Effect::Warn(_) => "log",
         Effect::Record(_) => "(row to the outbox)",
         Effect::Reply(_) => "reply",
     }
@@ -286,8 +284,8 @@ impl SharedData for CountedHost {
         call!(self, "set shared data", store(key, value, cas))
     }
 
-    fn create(&self, key: &str, value: &[u8]) {
-        call!(self, "set shared data", create(key, value));
+    fn create(&self, key: &str, value: &[u8]) -> Result<(), CasMismatch> {
+        call!(self, "set shared data", create(key, value))
     }
 }
 

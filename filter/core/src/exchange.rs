@@ -19,6 +19,7 @@ mod answer;
 mod body;
 mod close;
 mod facts;
+mod gate;
 mod headers;
 mod listed;
 mod own;

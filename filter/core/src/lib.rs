@@ -23,6 +23,7 @@ pub mod host;
 pub mod id;
 pub mod identity;
 pub mod limits;
+pub mod lint;
 pub mod metrics;
 pub mod paths;
 pub mod plan;

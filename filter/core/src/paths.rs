@@ -36,6 +36,7 @@ pub const PATHS: &[Path] = &[
     },
     local("/api/2.0/endpoints/", Local::Endpoints),
     Path { named: Some(("/api/2.0/endpoints/", "")), ..local("/api/2.0/endpoints/{name}", Local::Endpoint) },
+    local("/weir/v1/limits", Local::Limits),
     local("/health", Local::Health),
 ];
 
@@ -64,6 +65,8 @@ pub enum Local {
     /// MLflow's list.
     Endpoints,
     Health,
+    /// The caller's own.
+    Limits,
     /// OpenAI's list.
     Models,
     /// One of Databricks'.
@@ -75,7 +78,7 @@ pub enum Local {
 impl Local {
     pub fn shape(self) -> Shape {
         match self {
-            Self::Health | Self::Models => Shape::OpenAi,
+            Self::Health | Self::Limits | Self::Models => Shape::OpenAi,
             Self::Endpoint | Self::Endpoints | Self::ServingEndpoint | Self::ServingEndpoints => Shape::Databricks,
         }
     }

@@ -45,6 +45,8 @@ pub struct Exchanged<'a> {
     pub usage: Usage,
     pub attempts: &'a [Attempted<'a>],
     pub limit: Option<&'a str>,
+    /// What would have refused it, were it not in shadow mode.
+    pub would_limit: Option<&'a str>,
     pub finish_reason: Option<&'a str>,
     pub complete: bool,
     /// Nanoseconds since the Unix epoch.
@@ -75,6 +77,7 @@ impl<'a> Exchanged<'a> {
             usage: Usage::default(),
             attempts: &[],
             limit: None,
+            would_limit: None,
             finish_reason: None,
             complete: false,
             received_at: at,
@@ -178,7 +181,7 @@ fn detail(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool) {
     line.number("\"reasoning_tokens\":", usage.reasoning);
     line.float("\"cost_usd\":", price.map(|price| usage.cost_usd(price)));
     line.text("\"limit\":", exchanged.limit);
-    line.text("\"would_limit\":", None);
+    line.text("\"would_limit\":", exchanged.would_limit);
     line.text("\"guardrail\":", None);
     line.text("\"finish_reason\":", exchanged.finish_reason);
     line.flag("\"complete\":", Some(exchanged.complete));

@@ -19,7 +19,7 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
     InvalidRequest(String),
-    Limited { message: String, about_tokens: bool, retry_after_seconds: u64 },
+    Limited { message: String, exceeded: Exceeded, retry_after_seconds: u64 },
     MethodNotAllowed { allowed: &'static str },
     PermissionDenied { caller: String, endpoint: String },
     TooLarge { max_bytes: usize },
@@ -28,6 +28,15 @@ pub enum Denied {
     UnknownEndpoint { name: String },
     UpstreamAuthFailed { served_entity: String },
     UpstreamFailed { timed_out: bool },
+}
+
+/// What a limit is about, as OpenAI's clients tell errors apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exceeded {
+    Requests,
+    Tokens,
+    /// Of a day or a month, or of money: trying again soon is of no use.
+    Quota,
 }
 
 /// What the table in DESIGN.md section 2 says of a [`Denied`].
@@ -53,8 +62,11 @@ impl Denied {
             (Cow::Borrowed("x-databricks-request-id"), text(request_id.to_owned())),
         ];
         match self {
-            Self::Limited { retry_after_seconds, .. } => {
+            Self::Limited { retry_after_seconds, exceeded, .. } => {
                 headers.push(("retry-after".into(), text(retry_after_seconds.to_string())));
+                if *exceeded == Exceeded::Quota {
+                    headers.push(("x-should-retry".into(), text("false")));
+                }
             }
             Self::MethodNotAllowed { allowed } => headers.push(("allow".into(), text(*allowed))),
             Self::Unauthenticated(_) => headers.push(("www-authenticate".into(), text("Bearer"))),
@@ -78,9 +90,13 @@ impl Denied {
         let invalid = "invalid_request_error";
         match self {
             Self::InvalidRequest(_) => codes(400, "BAD_REQUEST", invalid, "invalid_request_error"),
-            Self::Limited { about_tokens, .. } => {
-                let openai_type = if *about_tokens { "tokens" } else { "requests" };
-                codes(429, "REQUEST_LIMIT_EXCEEDED", openai_type, "rate_limit_exceeded")
+            Self::Limited { exceeded, .. } => {
+                let (openai_type, code) = match exceeded {
+                    Exceeded::Requests => ("requests", "rate_limit_exceeded"),
+                    Exceeded::Tokens => ("tokens", "rate_limit_exceeded"),
+                    Exceeded::Quota => ("insufficient_quota", "insufficient_quota"),
+                };
+                codes(429, "REQUEST_LIMIT_EXCEEDED", openai_type, code)
             }
             Self::MethodNotAllowed { .. } => codes(405, "BAD_REQUEST", invalid, "method_not_allowed"),
             Self::PermissionDenied { .. } => codes(403, "PERMISSION_DENIED", invalid, "permission_denied"),

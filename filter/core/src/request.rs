@@ -24,6 +24,10 @@ pub struct ApiRequest {
     pub usage_context: Option<Field<BTreeMap<String, String>>>,
     /// Characters of the prompt's text: strings, and the `text` parts of messages.
     pub characters: u64,
+    /// The most tokens that the answer may have: the largest of the fields that say so.
+    pub max_tokens: Option<u64>,
+    /// How many answers are asked for (`n`).
+    pub choices: Option<u64>,
     /// Where the object's first member would stand: right behind `{`.
     pub first_member: usize,
     /// How many members the object has.

@@ -27,7 +27,7 @@ pub fn rfc3339(unix_nanos: u64) -> String {
 }
 
 /// Year, month and day of a day since the Unix epoch: Howard Hinnant's `civil_from_days`, for days from 1970 on.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
     let days = days.saturating_add(719_468);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -47,12 +47,22 @@ struct StreamOptions {
 #[derive(Deserialize)]
 struct Message {
     #[serde(default)]
-    role: String,
+    role: Role,
     #[serde(default)]
     content: Value,
     #[serde(default)]
     tool_calls: Value,
     tool_call_id: Option<String>,
+}
+
+/// Whether a message is a tool's; the other roles are alike here.
+#[derive(Default, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    Tool,
+    #[default]
+    #[serde(other)]
+    Other,
 }
 
 impl Wire {
@@ -118,7 +128,7 @@ fn conversation(messages: &[Message]) -> Result<Option<String>, String> {
     let mut called: Vec<&str> = Vec::new();
     let mut ending = Vec::new();
     for (n, message) in messages.iter().enumerate() {
-        if message.role != "tool" {
+        if message.role != Role::Tool {
             if let Some(id) = called.first() {
                 return Err(format!(
                     "messages[{n}]: an assistant message with `tool_calls` must be followed by tool messages responding to each `tool_call_id`; the following did not have response messages: {id}"

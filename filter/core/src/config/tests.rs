@@ -5,6 +5,7 @@ mod documented;
 mod endpoints;
 mod gateway;
 mod identity;
+mod limits;
 mod names;
 mod providers;
 mod secrets;

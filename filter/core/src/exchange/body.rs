@@ -1,24 +1,15 @@
 //! The whole request is there: endpoint, permission, limits, plan, and the first attempt's request.
 
-use super::{
-    Gateway, Phase,
-    answer::AwaitAnswer,
-    close::{Refused, Replied},
-    facts::Facts,
-    headers::permitted,
-    own,
-};
+use super::{Gateway, Phase, answer::AwaitAnswer, close::Replied, facts::Facts, gate, headers::permitted, own};
 use crate::{
     api::Api,
     attempt::{self, Handover},
     config::{Endpoint, Plan},
     host::{Effect, Host, Step},
-    limits::{Admission, Charge, Unit},
-    metrics::Metric,
     paths::{AUTHORITY_HEADER, CLUSTER_HEADER},
     plan,
     provider::{self, Call},
-    reply::{Denied, Standings, text},
+    reply::{Denied, text},
     request::{self, ApiRequest, InvalidRequest, Prompt},
     translate::{Way, way},
 };
@@ -112,14 +103,15 @@ impl AwaitBody {
             }
         };
         let plan = &*plan;
-        let charge = match limited(endpoint, &facts, host) {
-            Ok(charge) => charge,
+        let admitted = match gate::admit(endpoint, &mut facts, plan, &request, host) {
+            Ok(admitted) => admitted,
             Err(refused) => return Err(Replied::at_gate(facts, plan, *refused)),
         };
-        let effects = first_attempt(gateway, &facts, endpoint, plan, api, body, &request);
+        let mut effects = first_attempt(gateway, &facts, endpoint, plan, api, body, &request);
+        effects.extend(admitted.effects);
         let drop_usage = request.is_stream() && !request.asks_for_usage();
         let sent_at = host.now();
-        let phase = AwaitAnswer::new(facts, plan.entities.clone(), charge, drop_usage, sent_at);
+        let phase = AwaitAnswer::new(facts, plan.entities.clone(), admitted.charge, drop_usage, sent_at);
         Ok((Phase::AwaitAnswer(Box::new(phase)), Step::next(effects)))
     }
 }
@@ -160,32 +152,6 @@ fn fits(endpoint: &Endpoint, api: Api, request: &ApiRequest) -> Result<(), Inval
         return Err(InvalidRequest(format!("the request has no `{name}`, which this API needs")));
     }
     Ok(())
-}
-
-fn limited(endpoint: &Endpoint, facts: &Facts, host: &impl Host) -> Result<Charge, Box<Refused>> {
-    let Some(caller) = &facts.caller else { return Ok(Charge::default()) };
-    if endpoint.limits.is_empty() {
-        return Ok(Charge::default());
-    }
-    match endpoint.limits.admit(host, host.now() / 1_000_000, caller) {
-        Admission::Admitted(charge) => Ok(charge),
-        Admission::Refused(refusal) => Err(Box::new(Refused {
-            denied: Denied::Limited {
-                message: endpoint.limits.message(&endpoint.name, &refusal),
-                about_tokens: refusal.unit != Unit::Calls,
-                retry_after_seconds: refusal.retry_after_seconds(),
-            },
-            limit: endpoint.limits.label(refusal.limit),
-            standings: Standings { requests: refusal.requests, tokens: refusal.tokens },
-            counted: Metric::LimitsRefused,
-        })),
-        Admission::Contended => Err(Box::new(Refused {
-            denied: Denied::Unavailable("the gateway's counters are under contention: send the request again"),
-            limit: None,
-            standings: Standings::default(),
-            counted: Metric::LimitsContended,
-        })),
-    }
 }
 
 /// The primary's request, and what the attempt role needs for the others.

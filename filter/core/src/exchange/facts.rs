@@ -39,6 +39,8 @@ pub struct Facts {
     pub usage_context: BTreeMap<String, String>,
     pub streaming: bool,
     pub prompt_characters: Option<u64>,
+    /// What would have refused the request, were it not in shadow mode: a limit's label, or `permissions`.
+    pub would_limit: Option<String>,
     headers: Headers,
 }
 
@@ -60,6 +62,7 @@ impl Facts {
             usage_context: BTreeMap::new(),
             streaming: false,
             prompt_characters: None,
+            would_limit: None,
             headers,
         }
     }
@@ -100,7 +103,7 @@ impl Facts {
     /// Takes the credential out of the request's headers, which access logs share, and puts back what the client sent.
     pub fn restore(&self, gateway: &Gateway, effects: &mut Vec<Effect>) {
         let own = self.endpoint(gateway).map(|endpoint| endpoint.own_headers.as_slice()).unwrap_or_default();
-        effects.extend(own.iter().map(|name| Effect::RemoveRequestHeader(Cow::Owned(name.clone()))));
+        effects.extend(own.iter().map(|name| Effect::RemoveRequestHeader(name.clone())));
         for name in RESTORED {
             if let Some(value) = self.headers.value(name) {
                 effects.push(Effect::SetRequestHeader(name.into(), Cow::Owned(value.to_vec())));

@@ -21,7 +21,7 @@ fn policy_of(entities: &[&str]) -> Value {
     policy["endpoints"] = json!([endpoint("chat", entities)]);
     for entity in policy["endpoints"][0]["config"]["served_entities"].as_array_mut().unwrap() {
         let name = entity["name"].as_str().unwrap().to_owned();
-        if name >= "c".to_owned() {
+        if matches!(&*name, "c" | "d") {
             let config = json!({
                 "anthropic_api_base": format!("https://{name}.example.com/{name}"),
                 "anthropic_api_key": format!("{{{{env/KEY_{}}}}}", name.to_uppercase()),
