@@ -260,3 +260,24 @@ async fn errors_and_broken_streams() {
     let lines = rig.collector.usage(4).await;
     assert!(lines.iter().skip(1).all(|line| line["detail"]["complete"] == false), "{lines:#?}");
 }
+
+/// Megabytes both ways: Envoy's buffers hold what the attempt holds back, whatever the pieces it comes in.
+#[tokio::test]
+async fn large_bodies() {
+    let mut rig = rig(&["anthropic"]).await;
+    rig.mock("anthropic").behave(&json!({"content_tokens": 400_000, "chunk_bytes": 60_000})).await;
+    let text = "weir ".repeat(600_000);
+    let body = json!({"model": "chat", "max_tokens": 400_000, "messages": [{"role": "user", "content": text}]});
+    let answer = rig.send(Call::chat(ALICE, &body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text().chars().take(500).collect::<String>());
+    assert!(answer.content().len() > 1 << 20, "{}", answer.content().len());
+    assert_eq!(answer.json()["usage"]["completion_tokens"], 400_000);
+    let received = rig.mock("anthropic").last().await;
+    assert_eq!(received.header("content-length"), [received.body().len().to_string()]);
+    let lines = rig.collector.usage(1).await;
+    assert_eq!(
+        (&lines[0]["row"]["output_token_count"], &lines[0]["detail"]["complete"]),
+        (&json!(400_000), &json!(true))
+    );
+    rig.assert_healthy().await;
+}

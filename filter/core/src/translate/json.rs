@@ -34,6 +34,7 @@ impl<'a> Json<'a> {
     /// # Errors
     ///
     /// What is wrong with it, for a message.
+    #[inline(never)]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         let left = Cell::new(MAX_VALUES);
@@ -47,11 +48,13 @@ impl<'a> Json<'a> {
         Json::parse(text.as_bytes()).map(Json::into_owned)
     }
 
+    #[inline(never)]
     pub fn to_bytes(&self) -> Vec<u8> {
         // A tree of texts, numbers and lists can always be written.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    #[inline(never)]
     pub fn to_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
@@ -110,6 +113,7 @@ impl<'a> Json<'a> {
         }
     }
 
+    #[inline(never)]
     pub fn into_owned(self) -> Json<'static> {
         match self {
             Json::Null => Json::Null,
@@ -206,6 +210,7 @@ impl<'a> Object<'a> {
         self.0.is_empty()
     }
 
+    #[inline(never)]
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
