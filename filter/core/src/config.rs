@@ -22,7 +22,7 @@ mod url;
 #[cfg(test)]
 mod tests;
 
-use std::{cell::RefCell, collections::HashMap, net::IpAddr};
+use std::{borrow::Cow, cell::RefCell, collections::HashMap, net::IpAddr};
 
 use sha2::{Digest, Sha256};
 
@@ -210,7 +210,7 @@ pub struct Endpoint {
     pub plans: Vec<Plan>,
     /// Request headers that attempts set, of all entities: gone from the request before anybody but the provider meant can
     /// see them.
-    pub own_headers: Vec<String>,
+    pub own_headers: Vec<Cow<'static, str>>,
     pub limits: Limits,
     /// `None`: every identified caller.
     pub permissions: Option<Vec<Permission>>,
@@ -322,7 +322,7 @@ impl Provider {
 pub enum Credential {
     /// A request header, its name in lower case, and its whole value.
     Header {
-        name: String,
+        name: Cow<'static, str>,
         value: Secret,
     },
     None,
@@ -330,7 +330,7 @@ pub enum Credential {
 
 impl Credential {
     /// The header that it stands in.
-    pub fn header(&self) -> Option<&str> {
+    pub fn header(&self) -> Option<&Cow<'static, str>> {
         match self {
             Self::Header { name, .. } => Some(name),
             Self::None => None,

@@ -103,7 +103,7 @@ impl Facts {
     /// Takes the credential out of the request's headers, which access logs share, and puts back what the client sent.
     pub fn restore(&self, gateway: &Gateway, effects: &mut Vec<Effect>) {
         let own = self.endpoint(gateway).map(|endpoint| endpoint.own_headers.as_slice()).unwrap_or_default();
-        effects.extend(own.iter().map(|name| Effect::RemoveRequestHeader(Cow::Owned(name.clone()))));
+        effects.extend(own.iter().map(|name| Effect::RemoveRequestHeader(name.clone())));
         for name in RESTORED {
             if let Some(value) = self.headers.value(name) {
                 effects.push(Effect::SetRequestHeader(name.into(), Cow::Owned(value.to_vec())));

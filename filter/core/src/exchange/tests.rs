@@ -12,3 +12,4 @@ mod orders;
 mod record;
 mod refusals;
 mod route;
+mod translation;

@@ -107,13 +107,26 @@ impl Sse {
         }
         let rest = buffer.len().saturating_sub(start);
         if end || rest > MAX_EVENT {
-            self.skipping |= !end;
+            self.skip(buffer.get(start..).unwrap_or_default(), end);
             if end && rest > 0 {
                 self.read_event(buffer, start..buffer.len(), &mut dropped);
             }
             start = buffer.len();
         }
         (start, dropped)
+    }
+
+    /// An event is too long to be read. The last one of OpenAI's responses repeats all of the answer, so also its pictures:
+    /// its name stands at its beginning.
+    fn skip(&mut self, event: &[u8], end: bool) {
+        self.skipping |= !end;
+        let name =
+            event.split(|byte| matches!(byte, b'\n' | b'\r')).next().and_then(|line| line.strip_prefix(b"event:"));
+        if self.api == Api::Responses
+            && let Some(b"response.completed" | b"response.incomplete") = name.map(<[u8]>::trim_ascii)
+        {
+            self.terminal = Some(Terminal::Done);
+        }
     }
 
     /// Reads an event, and says what of it must not pass.
