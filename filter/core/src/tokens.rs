@@ -2,15 +2,22 @@
 //! stands in JSON; a [`Count`] comes out, whatever the text is. `docs/tokens.md` says how exact, and what is counted.
 
 pub mod bpe;
+pub mod calibrate;
 pub mod classes;
 pub mod counter;
 pub mod estimate;
 pub mod hash;
+pub mod json;
+mod kept;
 pub mod pretokenize;
+mod request;
 pub mod tables;
+mod tools;
 mod weights;
 
 pub use counter::Counter;
+pub use kept::{KeptBody, KeptText, MAX_KEPT};
+pub use request::count_request;
 
 /// How many tokens, and how that is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +25,13 @@ pub struct Count {
     pub tokens: u64,
     /// Every token was counted; else a part was estimated.
     pub is_exact: bool,
+}
+
+impl Count {
+    /// In another tokenizer's tokens, by its ratio.
+    pub fn scaled(self, ratio: f64) -> Self {
+        Self { tokens: (self.tokens as f64 * ratio).round() as u64, is_exact: false }
+    }
 }
 
 /// Counts one text.

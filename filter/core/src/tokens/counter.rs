@@ -20,7 +20,7 @@ pub const LONGEST_PIECE: usize = 2 << 10;
 const WINDOW: usize = 2 * LONGEST_PIECE;
 
 /// What the estimator is thought to be off at most, either way: what a sample says beyond that is the sample's own.
-const MOST_OFF: f64 = 16.0;
+const MOST_OFF: f64 = 64.0;
 
 #[derive(Debug, Default)]
 pub struct Counter {
