@@ -72,7 +72,7 @@ fn the_cookbooks_tools_are_counted_as_it_says() {
         "unit":{"type":"string","description":"The unit of temperature to return","enum":["celsius","fahrenheit"]}},
         "required":["location"]}}}],"messages":[
         {"role":"system","content":"You are a helpful assistant that can answer to questions about the weather."},
-        {"role":"user","content":"What's the weather like in Pittsburgh today using Fahrenheit?"}]}"#;
+        {"role":"user","content":"What's the weather like in San Francisco?"}]}"#;
     assert_eq!(count_request(body.as_bytes()), Count { tokens: 101, is_exact: true });
 }
 
