@@ -2,7 +2,11 @@
 //! a ratio of sums that forget slowly. One value in the shared data for each entity, so that workers share what they learn
 //! and a reload keeps it. A provider that reports nonsense moves it within bounds, and never makes a count fail.
 
-use crate::host::SharedData;
+use super::Count;
+use crate::{
+    config::{ServedEntity, Tokenizer},
+    host::SharedData,
+};
 
 /// What a new sample weighs once there are many; of the first n, each weighs 1/n.
 const WEIGHT: f64 = 0.05;
@@ -34,13 +38,22 @@ fn key(entity_id: &str) -> String {
 pub fn create_key(host: &impl SharedData, entity_id: &str) {
     let key = key(entity_id);
     if host.load(&key).is_none() {
-        host.create(&key, &Learnt::default().write());
+        // Another worker was faster: so be it.
+        let _exists = host.create(&key, &Learnt::default().write());
     }
 }
 
 /// 1 until something has been learnt.
 pub fn ratio(host: &impl SharedData, entity_id: &str) -> f64 {
     host.load(&key(entity_id)).map_or(1.0, |(value, _)| Learnt::read(&value).ratio())
+}
+
+/// A count of o200k_base's tokens in the entity's own.
+pub fn in_own_tokens(count: Count, entity: &ServedEntity, host: &impl SharedData) -> Count {
+    match entity.tokenizer {
+        Tokenizer::O200kBase => count,
+        Tokenizer::Ratio => count.scaled(ratio(host, &entity.id)),
+    }
 }
 
 /// Learns from one request. A sample that meets another worker's is lost: the next one is as good.
@@ -128,7 +141,8 @@ mod tests {
         }
         assert!((ratio(&host, "e") - 1.0 / MOST).abs() < 1e-9);
         for value in [&b""[..], &[0xff; 24], b"short"] {
-            host.create(&key("e"), value);
+            let (_, cas) = host.load(&key("e")).unwrap();
+            host.store(&key("e"), value, cas).unwrap();
             assert_eq!(ratio(&host, "e"), 1.0);
         }
     }

@@ -37,10 +37,12 @@ impl KeptBody {
     }
 }
 
-/// What a model wrote, as it stood in JSON strings.
+/// What a model wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeptText {
+    /// As it stood in JSON strings, or decoded.
     inside: Vec<u8>,
+    is_plain: bool,
     /// Characters of `inside`, and of all.
     kept_characters: u64,
     characters: u64,
@@ -57,13 +59,26 @@ impl KeptText {
         }
     }
 
+    /// A part that has been decoded. An answer's parts are all of one kind.
+    pub fn push_plain(&mut self, text: &str) {
+        self.is_plain = true;
+        self.push(text, text.chars().count() as u64);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.characters == 0
+    }
+
     pub fn characters(&self) -> u64 {
         self.characters
     }
 
     pub fn count(&self) -> Count {
         let mut counter = Counter::expecting(self.inside.len());
-        json::push(&mut counter, &self.inside);
+        match self.is_plain {
+            true => counter.push(&self.inside),
+            false => json::push(&mut counter, &self.inside),
+        }
         let counted = counter.finish();
         if self.kept_characters == self.characters {
             return counted;
