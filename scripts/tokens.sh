@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# tokens.sh tables|fit|errors|prove|bench: what the token counter is made of, and how it is held against others.
+# tokens.sh tables|fit|errors|prove|fuzz SECONDS|bench: what the token counter is made of, and how it is held against others.
 #   tables  makes the static tables anew of the official rank file, and the estimator's weights of the corpus
 #   errors  prints the estimator's errors by language
 #   prove   has Python's tiktoken count the corpus, 200,000 fuzz strings and all characters anew, and compares
-#   bench   prints speed and memory natively, beside the crates tiktoken and bpe-openai
+#   fuzz    counts random strings, whole and in parts, and has bpe-openai count them too
+#   bench   prints speed and memory natively and in Envoy, beside the crates tiktoken and bpe-openai
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
@@ -51,6 +52,12 @@ tables)
 fit) step "build (up to 5 minutes)" build && fit ;;
 errors) step "build (up to 5 minutes)" build && run estimator errors ;;
 prove) step "build (up to 5 minutes)" build && prove ;;
-bench) step "build (up to 5 minutes)" build && run bench "$crate/corpus" ;;
-*) fail "usage: tokens.sh tables|fit|errors|prove|bench" ;;
+fuzz) step "build (up to 5 minutes)" build && run fuzz "${2:?seconds}" ;;
+bench)
+  step "build (up to 5 minutes)" build
+  "$crate/build-wasm.sh" "$CARGO_TARGET_DIR/envoy"
+  run bench
+  python3 "$crate/envoy.py" "$("$ROOT/scripts/setup-envoy.sh" 1.40.0)" "$CARGO_TARGET_DIR/envoy" "$crate/corpus"
+  ;;
+*) fail "usage: tokens.sh tables|fit|errors|prove|fuzz SECONDS|bench" ;;
 esac
