@@ -86,7 +86,7 @@ impl Filter {
 #[derive(Debug)]
 pub enum Reader {
     Json(Json),
-    Sse(Sse),
+    Sse(Box<Sse>),
     /// Neither: passes unread.
     Opaque {
         ended: bool,
@@ -98,7 +98,7 @@ impl Reader {
     pub fn new(api: Api, content_type: &str, filter: Filter) -> Self {
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         if kind.eq_ignore_ascii_case("text/event-stream") {
-            Self::Sse(Sse::new(api, filter))
+            Self::Sse(Box::new(Sse::new(api, filter)))
         } else if kind.eq_ignore_ascii_case("application/json") {
             Self::Json(Json::new(api))
         } else {
