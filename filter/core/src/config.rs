@@ -266,6 +266,16 @@ pub struct ServedEntity {
     /// Per attempt, until the answer's headers. The same for all entities of an endpoint.
     pub first_byte_ms: u64,
     pub price: Option<Price>,
+    pub tokenizer: Tokenizer,
+}
+
+/// How tokens are counted that the provider does not report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokenizer {
+    /// By OpenAI's o200k_base, exactly.
+    O200kBase,
+    /// By o200k_base, times a ratio that is learnt from what the provider reports.
+    Ratio,
 }
 
 /// Whose API an entity speaks, and what of it is in the path or in headers.

@@ -11,6 +11,7 @@ use crate::{
     provider::{self, Call},
     reply::{Denied, text},
     request::{self, ApiRequest, InvalidRequest, Prompt},
+    tokens::KeptBody,
     translate::{Way, way},
 };
 
@@ -64,7 +65,11 @@ impl AwaitBody {
 
     fn whole(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         let body = host.request_body(self.size);
-        self.send(gateway, &body, host).unwrap_or_else(Replied::reply)
+        let (mut phase, step) = self.send(gateway, &body, host).unwrap_or_else(Replied::reply);
+        if let Phase::AwaitAnswer(answer) = &mut phase {
+            answer.facts.prompt = KeptBody::of(body);
+        }
+        (phase, step)
     }
 
     fn send(self, gateway: &Gateway, body: &[u8], host: &impl Host) -> Result<(Phase, Step), Box<Replied>> {
@@ -103,7 +108,7 @@ impl AwaitBody {
             }
         };
         let plan = &*plan;
-        let admitted = match gate::admit(endpoint, &mut facts, plan, &request, host) {
+        let admitted = match gate::admit(endpoint, &mut facts, plan, &request, body, host) {
             Ok(admitted) => admitted,
             Err(refused) => return Err(Replied::at_gate(facts, plan, *refused)),
         };

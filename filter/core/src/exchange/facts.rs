@@ -13,6 +13,7 @@ use crate::{
     id::uuid,
     paths::{Shape, Target},
     request::{InvalidRequest, MAX_USAGE_CONTEXT_BYTES},
+    tokens::{Count, KeptBody},
 };
 
 /// The one `x-weir-*` header that a client may send: a JSON object of strings.
@@ -41,6 +42,8 @@ pub struct Facts {
     pub prompt_characters: Option<u64>,
     /// What would have refused the request, were it not in shadow mode: a limit's label, or `permissions`.
     pub would_limit: Option<String>,
+    /// To be counted if the provider does not.
+    pub prompt: KeptBody,
     headers: Headers,
 }
 
@@ -63,6 +66,7 @@ impl Facts {
             streaming: false,
             prompt_characters: None,
             would_limit: None,
+            prompt: KeptBody::default(),
             headers,
         }
     }
@@ -98,6 +102,11 @@ impl Facts {
             InvalidRequest(format!("the {USAGE_CONTEXT_HEADER} header must be a JSON object of strings"))
         })?;
         Ok(())
+    }
+
+    /// The prompt's tokens.
+    pub fn count_prompt(&self) -> Count {
+        self.prompt.count(self.prompt_characters.unwrap_or(0))
     }
 
     /// Takes the credential out of the request's headers, which access logs share, and puts back what the client sent.

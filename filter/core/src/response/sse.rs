@@ -55,7 +55,7 @@ impl Sse {
             skipping: false,
             terminal: None,
             usage: Usage::default(),
-            read: Read::default(),
+            read: Read { is_read: true, ..Read::default() },
         }
     }
 
@@ -138,7 +138,7 @@ impl Sse {
         let mut drop = self.filter.data_only;
         let mut strange = Vec::new();
         let mut at = place.start;
-        for line in event.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+        for line in lines(event) {
             let next = at.saturating_add(line.len());
             match line.strip_prefix(b"data:") {
                 Some(data) => drop = self.read_data(data.trim_ascii()),
@@ -174,7 +174,7 @@ impl Sse {
             self.terminal = Some(Terminal::Error);
         }
         self.read.usage = answer.usage().or(self.read.usage);
-        self.read.characters = self.read.characters.saturating_add(answer.characters());
+        answer.keep_text(&mut self.read.text);
         if let Some(reason) = answer.finish_reason() {
             self.read.finish_reason = Some(reason);
         }
@@ -192,6 +192,17 @@ impl Sse {
         self.searched = buffer.len().saturating_sub(4);
         self.partial = buffer;
     }
+}
+
+/// Lines, with their ends; between `\r` and `\n` stands an empty one.
+fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = event;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr2(b'\n', b'\r', rest).map_or(rest.len(), |end| end.saturating_add(1));
+        let (line, behind) = rest.split_at_checked(end)?;
+        rest = behind;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 /// Behind the next blank line from `from` on: two line ends in a row, each of which is `\n`, `\r\n` or `\r`.
