@@ -6,6 +6,7 @@ mod mock;
 mod policy;
 mod render;
 mod signals;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ enum Command {
     Collect(collect::Args),
     Mock(mock::Args),
     Render(render::Args),
+    Usage(usage::Args),
 }
 
 fn main() -> ExitCode {
@@ -27,5 +29,6 @@ fn main() -> ExitCode {
         Command::Collect(args) => collect::run(args),
         Command::Mock(args) => mock::run(args),
         Command::Render(args) => render::run(args),
+        Command::Usage(args) => usage::run(args),
     }
 }

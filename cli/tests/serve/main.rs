@@ -9,3 +9,5 @@ mod collect_crash;
 mod mock;
 mod mock_faults;
 mod process;
+mod tables;
+mod tables_crash;
