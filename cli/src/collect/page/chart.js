@@ -25,8 +25,10 @@ export function short(n, money = false) {
   const size = Math.abs(n);
   const [unit, name] = size >= 1e9 ? [1e9, "B"] : size >= 1e6 ? [1e6, "M"] : size >= 1e4 ? [1e3, "k"] : [1, ""];
   const value = n / unit;
+  if (money && size !== 0 && size < 0.0001) return "<$0.0001";
   if (money && unit === 1) return sign + value.toFixed(size !== 0 && size < 0.1 ? 4 : 2);
-  return sign + (unit === 1 && Number.isInteger(value) ? String(value) : value.toFixed(Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2));
+  if (unit === 1 && Number.isInteger(value)) return sign + value;
+  return sign + value.toFixed(Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2) + name;
 }
 
 export const swatch = (at) => {
@@ -37,11 +39,11 @@ export const swatch = (at) => {
 
 // Stacked bars: `lines` of {name, values}, all of one length; `time(at)` names a point.
 export function bars(place, lines, time, money = false) {
-  const [width, height, left, bottom, top] = [420, 150, 44, 18, 8];
+  const [width, height, left, bottom, top] = [place.clientWidth || 420, 150, 48, 18, 8];
   const points = lines.length ? lines[0].values.length : 0;
   const sums = Array.from({ length: points }, (_, at) => lines.reduce((sum, line) => sum + line.values[at], 0));
   const most = Math.max(...sums, 0);
-  const chart = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", preserveAspectRatio: "none" });
+  const chart = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img" });
   const y = (value) => height - bottom - (most ? (value / most) * (height - bottom - top) : 0);
   for (const part of [0, 0.5, 1]) {
     chart.append(shape("line", { x1: left, x2: width, y1: y(most * part), y2: y(most * part), class: "grid" }));

@@ -138,7 +138,7 @@ function drawLast(requests) {
       `${r.input_token_count ?? 0} / ${r.output_token_count ?? 0}`,
       r.cost_usd === null ? "–" : short(r.cost_usd, true),
       `${r.time_to_first_byte_ms ?? "–"} / ${r.latency_ms ?? "–"}`,
-      element("span", {}, attempts || r.served_entity_name || "", note ? element("span", { class: "warn" }, `${attempts ? " " : ""}${note}`) : ""),
+      element("span", {}, attempts ? `${attempts} ` : "", note ? element("span", { class: "warn" }, note) : ""),
     ];
   });
   table(find("last"), ["time", "who", "endpoint", "status", "#tokens in / out", "#cost", "#first byte / all, ms", "attempts"], rows, "None yet.");
