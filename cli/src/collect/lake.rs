@@ -42,7 +42,15 @@ pub struct LakeFailure {
 }
 
 impl Lake {
-    /// `out` is a folder, made if need be, or a URL. Credentials of object stores come from the environment.
+    /// As `at`, for a folder that is made if need be.
+    pub fn made(out: &str) -> Result<Self, LakeFailure> {
+        if !out.contains("://") {
+            std::fs::create_dir_all(out).map_err(LakeFailure::at(out))?;
+        }
+        Self::at(out)
+    }
+
+    /// `out` is a folder or a URL. Credentials of object stores come from the environment.
     pub fn at(out: &str) -> Result<Self, LakeFailure> {
         let failed = |why: &dyn fmt::Display| LakeFailure { place: out.to_owned(), why: why.to_string() };
         if out.contains("://") {
@@ -53,7 +61,6 @@ impl Lake {
             register();
             return Ok(Self { root, local: None });
         }
-        std::fs::create_dir_all(out).map_err(|error| failed(&error))?;
         let local = std::fs::canonicalize(out).map_err(|error| failed(&error))?;
         let root = Url::from_directory_path(&local).map_err(|()| failed(&"not a path that a URL can hold"))?;
         Ok(Self { root, local: Some(local) })

@@ -71,7 +71,7 @@ fn open_lines(args: &Args) -> Result<Stored, Failure> {
 fn open_tables(args: &Args) -> Result<Stored, Failure> {
     let failed = |failure: SinkFailure| Failure(1, failure.to_string());
     let unreachable = |failure: LakeFailure| Failure(1, failure.to_string());
-    let lake = Lake::at(&args.out).map_err(unreachable)?;
+    let lake = Lake::made(&args.out).map_err(unreachable)?;
     let folder: PathBuf = match (&args.journal, lake.local()) {
         (Some(folder), _) => folder.clone(),
         (None, Some(local)) => local.join(".journal"),

@@ -11,3 +11,5 @@ mod mock_faults;
 mod process;
 mod tables;
 mod tables_crash;
+mod tls;
+mod usage;

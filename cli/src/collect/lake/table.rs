@@ -1,7 +1,7 @@
 //! One Delta table: opened or made, appended to with the journal's segment number as the transaction, so that a segment's rows come into
 //! it once however often they are tried. Others may write the same table: a commit that loses the race is made again on theirs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::SchemaRef;
@@ -36,6 +36,7 @@ impl Table {
         let (url, local) = lake.place(name)?;
         if let Some(folder) = &local {
             std::fs::create_dir_all(folder).map_err(LakeFailure::at(name))?;
+            mend(folder).map_err(LakeFailure::at(name))?;
         }
         let mut delta = DeltaTableBuilder::from_url(url).and_then(DeltaTableBuilder::build).map_err(&failed)?;
         match delta.load().await {
@@ -153,6 +154,22 @@ impl Table {
     }
 }
 
+/// Removes a last commit that a power cut left without its content: it was never synced, so its rows are still in the journal. A commit
+/// gets its name when all of it is written, so none that another collector makes at this moment looks like that.
+fn mend(folder: &Path) -> std::io::Result<()> {
+    let Ok(log) = std::fs::read_dir(folder.join("_delta_log")) else { return Ok(()) };
+    let commits = log.filter_map(|entry| Some(entry.ok()?.path()));
+    let last = commits.filter(|path| path.extension().is_some_and(|extension| extension == "json")).max();
+    if let Some(last) = last
+        && !std::fs::read(&last)?.ends_with(b"}")
+        && !std::fs::read(&last)?.ends_with(b"}\n")
+    {
+        crate::collect::log(&format!("{}: removed, a power cut left it torn", last.display()));
+        std::fs::remove_file(&last)?;
+    }
+    Ok(())
+}
+
 /// The day of a file: its folder's name, with or without the partition's column.
 pub fn day_of(path: &str) -> &str {
     let folder = path.split_once('/').map(|(folder, _)| folder).unwrap_or_default();
@@ -186,5 +203,27 @@ async fn create(delta: DeltaTable, name: &str, schema: &SchemaRef) -> Result<Del
             delta.load().await.map_err(failed)?;
             Ok(delta)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_last_commit_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("_delta_log");
+        std::fs::create_dir(&log).unwrap();
+        for (last, stays) in
+            [("", false), ("{\"add\":{", false), ("\0\0\0", false), ("{\"add\":{}}", true), ("{}\n", true)]
+        {
+            std::fs::write(log.join("00000000000000000000.json"), "").unwrap();
+            std::fs::write(log.join("00000000000000000001.json"), last).unwrap();
+            mend(dir.path()).unwrap();
+            assert_eq!(log.join("00000000000000000001.json").exists(), stays, "{last:?}");
+            assert!(log.join("00000000000000000000.json").exists(), "only the last one can be torn");
+        }
+        mend(&dir.path().join("none")).unwrap();
     }
 }
