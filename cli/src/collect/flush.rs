@@ -143,7 +143,7 @@ impl Flusher {
                 // Checked when they came, so this does not happen; but one row must not keep all others from their table.
                 Err(_) => {
                     let good = sound(std::mem::take(&mut rows.usage), &mut rows.quarantine, |row| {
-                        batch::usage(&[row.clone()]).map(drop)
+                        batch::usage(std::slice::from_ref(row)).map(drop)
                     });
                     batch::usage(&good).map_err(LakeFailure::at(DETAIL))?
                 }

@@ -39,7 +39,7 @@ export const swatch = (at) => {
 
 // Stacked bars: `lines` of {name, values}, all of one length; `time(at)` names a point.
 export function bars(place, lines, time, money = false) {
-  const [width, height, left, bottom, top] = [place.clientWidth || 420, 150, 48, 18, 8];
+  const [width, height, left, bottom, top] = [place.clientWidth || 420, 150, 56, 18, 8];
   const points = lines.length ? lines[0].values.length : 0;
   const sums = Array.from({ length: points }, (_, at) => lines.reduce((sum, line) => sum + line.values[at], 0));
   const most = Math.max(...sums, 0);

@@ -12,7 +12,7 @@ const LINES: usize = 6;
 /// Rows of the tables beside it.
 const ROWS: usize = 30;
 /// Points of a chart, at most.
-const POINTS: i64 = 400;
+const POINTS: i64 = 170;
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
