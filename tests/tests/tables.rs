@@ -124,7 +124,7 @@ async fn the_page_shows_in_a_browser_who_is_refused_and_why() {
     let page = scripts::page(&format!("http://127.0.0.1:{}/", rig.collector.port), rig.folder()).await;
     let refusals = page.split_once(r#"id="refusals""#).and_then(|(_, rest)| rest.split_once("</article>"));
     let refusals = refusals.map(|(table, _)| table).unwrap_or_else(|| panic!("no refusals in\n{page}"));
-    assert!(refusals.contains("bob@example.com") && refusals.contains("calls"), "{refusals}");
+    assert!(refusals.contains("bob@example.com") && refusals.contains("per minute"), "{refusals}");
     assert!(!refusals.contains("alice@example.com"), "{refusals}");
     for part in ["<b>3</b><span>requests</span>", "<b>2</b><span>refused</span>", "a 200 (", r#"class="chart""#] {
         assert!(page.contains(part), "{part} is not in\n{page}");

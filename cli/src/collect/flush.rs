@@ -114,6 +114,7 @@ impl Flusher {
     }
 
     async fn empty(&mut self, wholly: bool) -> Result<(), LakeFailure> {
+        let begin = Instant::now();
         while let Some(segment) = self.journal.oldest() {
             let bytes = segment.bytes;
             if let Err(failure) = self.flush(&segment).await {
@@ -125,8 +126,9 @@ impl Flusher {
             }
             self.journal.done(&segment).map_err(|failure| LakeFailure::new("journal", &failure))?;
             self.stats.segments.fetch_add(1, Ordering::Relaxed);
-            // What came meanwhile may wait for the next time, so that its file is not a tiny one.
-            if bytes < 1024 * 1024 && !wholly {
+            // What came meanwhile may wait for the next time, so that its file is not a tiny one; and however much waits, small files are
+            // put together in time.
+            if (bytes < 1024 * 1024 || begin.elapsed() >= COMPACT_EVERY) && !wholly {
                 break;
             }
         }
