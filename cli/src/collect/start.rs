@@ -31,6 +31,7 @@ pub struct Stored {
 
 /// The thread that writes the tables.
 pub struct Flushing {
+    journal: Journal,
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -43,7 +44,7 @@ impl Flushing {
         while !self.thread.is_finished() && std::time::Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
-        if !self.thread.is_finished() {
+        if !self.thread.is_finished() && self.journal.backlog().bytes > 0 {
             log("the tables could not be written in time; the rows stay in the journal for the next start");
         }
     }
@@ -88,6 +89,7 @@ fn open_tables(args: &Args) -> Result<Stored, Failure> {
     drop(runtime);
     let pace =
         Pace { commit_every: args.commit_every, retention: args.retention, payload_retention: args.payload_retention };
+    let kept = journal.clone();
     let flusher = Flusher::new(lake.clone(), journal.clone(), folder, shared.clone(), pace);
     let view = View { shared: shared.clone(), journal: journal.clone(), lake, flush: flusher.stats.clone() };
     let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
@@ -95,7 +97,7 @@ fn open_tables(args: &Args) -> Result<Stored, Failure> {
     named("loader").spawn(move || loader.run(shared)).map_err(no_thread)?;
     let (stop, stopped) = channel();
     let thread = named("tables").spawn(move || flusher.run(&stopped)).map_err(no_thread)?;
-    let flusher = Some(Flushing { stop, thread });
+    let flusher = Some(Flushing { journal: kept, stop, thread });
     Ok(Stored { sink: Box::new(journal), seen, view: Some(view), flusher })
 }
 
