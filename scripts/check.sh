@@ -55,7 +55,7 @@ document_names() {
 
 failed=0
 step "rustfmt" cargo fmt --all --check || failed=1
-step "clippy on core, cli and tests" cargo clippy --locked -p weir-core -p weir-cli -p weir-e2e --all-targets -- -D warnings || failed=1
+step "clippy on core, cli and tests" cargo clippy --locked -p weir-core -p weir-cli -p weir-e2e --all-targets --all-features -- -D warnings || failed=1
 step "clippy on the filter" clippy_filter || failed=1
 step "no file over $max_lines lines" file_lengths || failed=1
 step "core tests run under node too" test_aliases || failed=1

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use weir_core::config::Config;
+use weir_core::{config::Config, lint};
 
 use crate::policy;
 
@@ -18,6 +18,7 @@ pub fn run(args: Args) -> ExitCode {
     match policy::read(&args.policy).and_then(|json| policy::compile(&json)) {
         Ok(compiled) => {
             policy::print_warnings(&compiled.warnings);
+            policy::print_warnings(&lint::warnings(&compiled.config));
             println!("{}", summary(&compiled.config));
             ExitCode::SUCCESS
         }

@@ -2,6 +2,7 @@
 
 mod check;
 mod collect;
+mod explain;
 mod mock;
 mod policy;
 mod render;
@@ -18,6 +19,7 @@ use clap::Parser;
 enum Command {
     Check(check::Args),
     Collect(collect::Args),
+    Explain(explain::Args),
     Mock(mock::Args),
     Render(render::Args),
     Usage(usage::Args),
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     match Command::parse() {
         Command::Check(args) => check::run(args),
         Command::Collect(args) => collect::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Mock(args) => mock::run(args),
         Command::Render(args) => render::run(args),
         Command::Usage(args) => usage::run(args),

@@ -1,19 +1,32 @@
-//! `weir mock`: an OpenAI-compatible provider for demos, tests and benchmarks. Requests come in over HTTP/1.1; answers go out as
-//! its flags, `POST /_mock/behave`, or the request's own field `mock` say, failures of every kind among them. It calls nobody.
+//! `weir mock`: a provider of any protocol for demos, tests and benchmarks. Requests come in over HTTP/1.1; answers go out as its
+//! flags, `POST /_mock/behave`, or the request's own field `mock` say, failures of every kind among them. It calls nobody.
 //!
 //! A request's field `mock` is an object from a mock's name (or `*`) to orders: `{"mock": {"a": {"status": 503}, "b": {}}}`.
 //! Orders replace those before them as a whole: a request's own stand in place of the standing ones. All keys are in
 //! [`behaviour::Behaviour`]. Tokens are words: see [`text`].
 
-mod answer;
+mod account;
+mod anthropic;
+mod ask;
+mod bedrock;
 mod behaviour;
+mod body;
+mod cohere;
 mod compose;
+mod credentials;
+mod databricks;
+mod frames;
+mod google;
+mod help;
 mod journal;
-mod request;
+mod openai;
+mod route;
+mod say;
+mod schema;
 mod script;
 mod server;
-mod stream;
 mod text;
+mod tokens;
 
 use std::io::{self, Write as _};
 use std::pin::Pin;
@@ -28,12 +41,16 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
+use account::Account;
+use bedrock::sigv4::AwsKey;
 use behaviour::Behaviour;
+use credentials::Keys;
 use script::ResetSwitch;
 use server::Mock;
 
-/// Serve a mock provider: OpenAI-compatible answers, streams and failures on order.
+/// Serve a mock provider: every provider's protocol, and failures on order.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = help::HELP)]
 pub struct Args {
     /// Address to listen on; port 0 picks a free one and prints it.
     #[arg(long, default_value = "127.0.0.1:9911")]
@@ -47,6 +64,15 @@ pub struct Args {
     /// What to do with every request: `503`, `reset`, `delay_ms=50`, or a JSON object of such keys; may be given again.
     #[arg(long)]
     behave: Vec<String>,
+    /// The API key or bearer token to insist on, where the provider's API has it. [default: any]
+    #[arg(long)]
+    key: Option<String>,
+    /// The AWS key whose signatures (SigV4) Bedrock's requests must have. [default: any that is well-formed]
+    #[arg(long, value_name = "ID:SECRET[:REGION]")]
+    aws_key: Option<AwsKey>,
+    /// The JSON file of the Google service account whose assertions /token takes. [default: any, unverified]
+    #[arg(long, value_name = "FILE")]
+    service_account: Option<String>,
     /// Keep the last N requests for GET /_mock/requests.
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep: usize,
@@ -59,7 +85,12 @@ pub fn run(args: Args) -> ExitCode {
         Err(why) => return fail(2, &why),
     };
     let models = if args.models.is_empty() { vec![args.name.clone()] } else { args.models };
-    let mock = Arc::new(Mock::new(args.name, models, flags, args.keep));
+    let account = match args.service_account.as_deref().map(Account::read).transpose() {
+        Ok(account) => account,
+        Err(why) => return fail(2, &format!("--service-account {why}")),
+    };
+    let keys = Keys { key: args.key, aws: args.aws_key, account };
+    let mock = Arc::new(Mock::new(args.name, models, keys, flags, args.keep));
     // One thread: answers are made in microseconds, and a second one would take the core of what is measured.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

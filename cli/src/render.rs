@@ -64,6 +64,9 @@ struct EnvoyArgs {
     /// The access log's file
     #[arg(long, value_name = "PATH", default_value = "/dev/stdout")]
     access_log: String,
+    /// The whole usage record in each of the access log's lines, also where the policy has `logging`
+    #[arg(long)]
+    access_log_usage: bool,
 }
 
 pub fn run(args: Args) -> ExitCode {
@@ -114,8 +117,15 @@ fn render(args: EnvoyArgs) -> Result<String, Failure> {
             doubled.join(", ")
         )));
     }
-    let (listen, admin) = (args.listen, args.admin);
-    let options = Options { listen, admin, wasm: args.wasm, policy_folder, access_log: args.access_log, clusters };
+    let options = Options {
+        listen: args.listen,
+        admin: args.admin,
+        wasm: args.wasm,
+        policy_folder,
+        access_log: args.access_log,
+        access_log_usage: args.access_log_usage,
+        clusters,
+    };
     let bootstrap = bootstrap(&config, &json, &options);
     let yaml = serde_yaml_ng::to_string(&bootstrap).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(format!("# For Envoy {}, made by `weir render envoy`: change the policy, not this.\n{yaml}", args.envoy_version))

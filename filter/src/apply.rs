@@ -42,6 +42,8 @@ impl Sinks {
             Effect::ReplaceResponseChunk(chunk) => host.replace_response_chunk(&chunk),
             Effect::SetState(key, value) => host.set_state(key, &value),
             Effect::Count(metric, count) => self.metrics.add(metric, i64::try_from(count).unwrap_or(i64::MAX), host),
+            Effect::Move(metric, offset) => self.metrics.add(metric, offset, host),
+            Effect::Warn(line) => log::warn!("{line}"),
             Effect::Record(row) => {
                 if let Some(exporter) = &self.exporter {
                     exporter.borrow_mut().push(row, &host);

@@ -37,8 +37,11 @@ impl SharedData for EnvoyHost {
         }
     }
 
-    fn create(&self, key: &str, value: &[u8]) {
-        set_shared_data(key, value, 0);
+    /// The host asks for the version only where the key exists, and 0 alone means "whatever it is": a version that no
+    /// value has creates the key, or loses. (It counts versions up from 1; none gets here before 4 billion stores.)
+    fn create(&self, key: &str, value: &[u8]) -> Result<(), CasMismatch> {
+        const NOBODYS: Cas = Cas::MAX;
+        self.store(key, value, NOBODYS)
     }
 }
 

@@ -83,7 +83,10 @@ impl RootContext for Root {
             self.sinks.metrics.set(Metric::ConfigRejected, 1, EnvoyHost);
             return false;
         };
-        create_keys(&gateway.config);
+        if limits::is_first(&EnvoyHost) {
+            self.sinks.metrics.set(Metric::LimitCounters, 0, EnvoyHost);
+        }
+        export::create_key(&EnvoyHost);
         if !self.is_attempt {
             self.sinks.metrics.set(Metric::ConfigRejected, 0, EnvoyHost);
             self.sinks.exporter = Exporter::new(gateway.clone()).map(|exporter| Rc::new(RefCell::new(exporter)));
@@ -141,13 +144,4 @@ fn in_force(document: &[u8]) -> Option<Rc<Gateway>> {
             None
         }
     }
-}
-
-/// Every key of the shared data, where it is absent: requests create none.
-fn create_keys(config: &Config) {
-    limits::create_slots(&EnvoyHost);
-    for endpoint in &config.endpoints {
-        endpoint.limits.create_keys(&EnvoyHost);
-    }
-    export::create_key(&EnvoyHost);
 }

@@ -20,11 +20,11 @@ import load
 import report
 import workloads
 from rig import BenchError, Collector, Mock, Process, free_port, machine_busy_seconds
-from workloads import BARE, DIRECT, NO_LIMITS, NO_RECORDS, NOOP, NOOP_BOTH, OTHER, SINGLE, UNLOGGED, WEIR
+from workloads import BARE, DIRECT, NO_LIMITS, NO_RECORDS, NOOP, NOOP_BOTH, OTHER, SINGLE, LOGGED, WEIR
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "target" / "bench"
-RECORDING = (WEIR, OTHER, NO_LIMITS, SINGLE, UNLOGGED)
+RECORDING = (WEIR, OTHER, NO_LIMITS, SINGLE, LOGGED)
 #: Longer than the policy's flush_interval_ms, so that the sending of a round's records is counted in that round.
 FLUSH_SECONDS = 1.3
 
@@ -75,9 +75,8 @@ class Bench:
             document = envoys.policy(self.mocks, self.collector_port, **off.get(variant, {}))
             outside = self.mocks["outside"].port
             wasm = Path(os.environ["OTHER"]).resolve() if variant == OTHER else self.wasm
-            config = envoys.render(self.weir, wasm, name, document, outside, self.folder, ports)
-            if variant == UNLOGGED:
-                config = envoys.without_logged_usage(config)
+            more = ["--access-log-usage"] if variant == LOGGED else []
+            config = envoys.render(self.weir, wasm, name, document, outside, self.folder, ports, *more)
         return envoys.Envoy(self.binary, name, config, self.folder, workers, ports)
 
     def of(self, variant, workers):

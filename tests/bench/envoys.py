@@ -89,26 +89,17 @@ LIMITS = [
 ]
 
 
-def render(weir, wasm, name, document, outside_port, folder, ports):
+def render(weir, wasm, name, document, outside_port, folder, ports, *more):
     """The bootstrap that `weir render` makes, formatting its access log into nowhere."""
     policy_file, clusters_file = folder / f"policy-{name}.json", folder / "clusters.json"
     policy_file.write_text(json.dumps(document, indent=1))
     clusters_file.write_text(json.dumps([outside_cluster(outside_port)]))
     command = [weir, "render", "envoy", policy_file, "--envoy-version", "1.40", "--wasm", wasm, "--access-log", "/dev/null"]
-    command += ["--listen", f"127.0.0.1:{ports[0]}", "--admin", f"127.0.0.1:{ports[1]}", "--clusters", clusters_file]
+    command += ["--listen", f"127.0.0.1:{ports[0]}", "--admin", f"127.0.0.1:{ports[1]}", "--clusters", clusters_file, *more]
     rendered = subprocess.run(command, capture_output=True, text=True, env=SECRETS, timeout=30, check=False)
     if rendered.returncode != 0:
         raise BenchError(f"weir render refused {policy_file}: {rendered.stderr}")
     return rendered.stdout
-
-
-def without_logged_usage(config):
-    """The rendered bootstrap with an access log that leaves the usage object out."""
-    lines = config.splitlines(keepends=True)
-    kept = [line for line in lines if "%FILTER_STATE(wasm.weir.usage:PLAIN)%" not in line]
-    if len(lines) != len(kept) + 1:
-        raise BenchError("expected one field of the rendered access log to hold the usage object")
-    return "".join(kept)
 
 
 def outside_cluster(port):
@@ -138,7 +129,6 @@ def bare(weir_envoy, ports):
     manager["http_filters"][-1]["typed_config"].pop("upstream_http_filters")
     fields = manager["access_log"][0]["typed_config"]["log_format"]["json_format"]
     fields.update(authority="%REQ(:AUTHORITY)%", path="%PATH(NQ)%")
-    del fields["weir"]
     for host in manager["route_config"]["virtual_hosts"]:
         host["routes"] = bare_routes(host["routes"], composites(config))
     return config

@@ -9,13 +9,13 @@ from load import chat_body
 #: Variants by name, as the table shows them.
 BARE, NOOP, NOOP_BOTH, WEIR = "bare Envoy", "do-nothing wasm", "do-nothing, 2 roles", "Weir"
 NO_LIMITS, NO_RECORDS, SINGLE = "Weir, no limits", "Weir, no records", "Weir, one entity"
-UNLOGGED = "Weir, usage not logged"
+LOGGED = "Weir, usage in the log"
 DIRECT = "mock alone"
 #: Weir from another file, where OTHER names one: a change and what was before it, in the same rounds.
 OTHER = "Weir, other wasm"
 WEIRS = (WEIR, OTHER) if os.environ.get("OTHER") else (WEIR,)
 MAIN = (BARE, NOOP, *WEIRS)
-EVERY = (BARE, NOOP, NOOP_BOTH, *WEIRS, NO_LIMITS, NO_RECORDS, SINGLE, UNLOGGED)
+EVERY = (BARE, NOOP, NOOP_BOTH, *WEIRS, NO_LIMITS, NO_RECORDS, SINGLE, LOGGED)
 
 
 @dataclass(frozen=True)

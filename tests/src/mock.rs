@@ -53,12 +53,16 @@ impl Received {
 impl Mock {
     /// Starts one, with standing orders by `--behave`.
     pub async fn start(name: &str, orders: &[String], folder: &Path) -> Self {
+        let arguments: Vec<&str> = orders.iter().flat_map(|order| ["--behave", order.as_str()]).collect();
+        Self::with(name, &arguments, folder).await
+    }
+
+    /// Starts one with any of its arguments.
+    pub async fn with(name: &str, arguments: &[&str], folder: &Path) -> Self {
         let port = free_port();
         let mut command = Command::new(dist("weir"));
         command.args(["mock", "--name", name, "--keep", "4096", "--listen", &format!("127.0.0.1:{port}")]);
-        for order in orders {
-            command.args(["--behave", order]);
-        }
+        command.args(arguments);
         let mut process = Process::start(name, &mut command, folder.join(format!("mock-{name}.log")));
         let client = Client::new(&format!("http://127.0.0.1:{port}"));
         let healthy = async || client.try_send(&Call::get("/health")).await.is_ok_and(|answer| answer.status == 200);

@@ -30,6 +30,8 @@ async fn what_is_outside_the_scope_passes_byte_for_byte() {
     assert_eq!((received.path(), received.body_sha256()), ("/other/upload?x=1", sha256(body.as_bytes()).as_str()));
     assert_eq!(received.header("x-weir-primary"), ["mine"]);
     assert_eq!(received.header("cookie"), ["a=b"]);
+    // Envoy's own, which a service behind it may go by; to a provider it does not go.
+    assert_eq!(received.header("x-forwarded-proto"), ["http"]);
     // Only the request after it is recorded.
     assert_eq!(rig.send(Call::chat(ALICE, &chat("chat", json!({})))).await.status, 200);
     rig.collector.usage(1).await;
@@ -82,6 +84,8 @@ async fn unmatched_models_pass_where_the_policy_says_so() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let received = rig.mock("other").last().await;
     assert_eq!((received.body(), received.header("authorization")), (body.as_str(), vec!["Bearer alice-key"]));
+    assert_eq!(received.header("x-forwarded-proto"), ["http"]);
+    assert!(received.header("x-weir-cluster").is_empty());
     assert_eq!(rig.mock("a").count().await, 0);
 }
 

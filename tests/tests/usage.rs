@@ -133,17 +133,27 @@ async fn the_databricks_path_takes_the_endpoint_from_the_path() {
     rig.collector.usage(3).await;
 }
 
+/// Where a collector has the record, a line names it; where none has, the line holds it.
 #[tokio::test]
-async fn the_access_log_has_the_usage_object() {
-    let rig = rig().await;
-    rig.send(Call::chat(ALICE, &chat("chat", json!({"usage_context": {"marker": "for-the-access-log"}})))).await;
-    let line = rig.collector.usage(1).await.remove(0);
-    let id = line["row"]["databricks_request_id"].as_str().expect("an id").to_owned();
-    // Envoy flushes its access logs every 10 s, unless the bootstrap says otherwise.
-    let logged = weir_e2e::process::poll(std::time::Duration::from_secs(12), async || {
-        rig.envoy.log().contains(&id).then_some(())
-    });
-    assert!(logged.await.is_some(), "the record's id stands nowhere in Envoy's log");
+async fn the_access_log_names_the_record_or_holds_it() {
+    let marker = "for-the-access-log";
+    let with_collector = |at: &Addresses| Policy::new(at).endpoint(Endpoint::new("chat").entity(at, "a", 100));
+    let without = |at: &Addresses| {
+        let mut policy = with_collector(at);
+        policy.0.as_object_mut().expect("an object").remove("logging");
+        policy
+    };
+    for (setup, holds_it) in [(Setup::new(&["a"], with_collector), false), (Setup::new(&["a"], without), true)] {
+        let rig = setup.start().await;
+        let answer = rig.send(Call::chat(ALICE, &chat("chat", json!({"usage_context": {"marker": marker}})))).await;
+        let id = answer.header("x-databricks-request-id").expect("an id").to_owned();
+        // Envoy flushes its access logs every 10 s, unless the bootstrap says otherwise.
+        let logged = weir_e2e::process::poll(std::time::Duration::from_secs(12), async || {
+            rig.envoy.log().contains(&id).then_some(())
+        });
+        assert!(logged.await.is_some(), "the record's id stands nowhere in Envoy's log");
+        assert_eq!(rig.envoy.log().contains(marker), holds_it);
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ const MOST_CHUNKS: usize = 100_000;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
-    /// The answer's status, 200 to 599; from 300 on with an error in OpenAI's shape, unless `raw` gives the body.
+    /// The answer's status, 200 to 599; from 300 on with an error in the shape of the provider, unless `raw` gives the body.
     pub status: Option<u16>,
     /// Seconds in a `retry-after` header.
     pub retry_after: Option<u64>,
@@ -39,13 +39,15 @@ pub struct Behaviour {
     pub chunk_bytes: Option<usize>,
     /// RST after so many SSE events (the role chunk counts); an answer that is no stream stops half-way.
     pub midreset: Option<usize>,
-    /// End the stream cleanly, without `data: [DONE]`.
+    /// After so many SSE events send the provider's own error event, then end cleanly.
+    pub stream_error: Option<usize>,
+    /// End the stream cleanly, without the event that says so (`data: [DONE]`, `message_stop`, a `finishReason`).
     pub no_done: bool,
     /// Report no usage, whatever was asked.
     pub no_usage: bool,
     /// Half of the JSON: of the whole answer, or of a stream's last content chunk.
     pub broken_json: bool,
-    /// End a stream cleanly in the middle of its last event before `[DONE]`.
+    /// End a stream cleanly in the middle of its last event before that one.
     pub half_event: bool,
     /// Announce 64 bytes more than are sent, then close.
     pub wrong_content_length: bool,
@@ -55,6 +57,15 @@ pub struct Behaviour {
     pub content: Option<String>,
     /// An answer of so many words.
     pub content_tokens: Option<usize>,
+    /// Call at most so many of the tools that a request offers; 0 answers text.
+    pub tool_calls: Option<usize>,
+    /// What the answer reasons, whether or not the request asks to see it.
+    pub reasoning: Option<String>,
+    /// Report so many of the prompt's tokens as read from a cache, or as written into one.
+    pub cached_tokens: u64,
+    pub cache_write_tokens: u64,
+    /// The life of tokens that the token endpoints give, in seconds. [default: 3600]
+    pub expires_in: Option<u64>,
     /// The usage object to report, as it stands.
     pub usage: Option<Map<String, Value>>,
     /// A whole body, as it stands.
@@ -109,11 +120,27 @@ impl Behaviour {
         Self::from_json(&Value::Object(keys).to_string())
     }
 
+    /// The same from a body that was read as a whole.
+    pub fn from_value(mock: &Value, name: &str) -> Result<Option<Self>, String> {
+        let orders = [name, "*"].into_iter().find_map(|key| Some((key, mock.get(key)?)));
+        let Some((key, json)) = orders else { return Ok(None) };
+        Self::from_json(&json.to_string()).map(Some).map_err(|why| format!("mock.{key}: {why}"))
+    }
+
     /// Picks this mock's orders from a body's `mock` field: those under its name, else those under `*`.
     pub fn from_body(mock: &HashMap<String, Box<RawValue>>, name: &str) -> Result<Option<Self>, String> {
         let orders = mock.get_key_value(name).or_else(|| mock.get_key_value("*"));
         let Some((key, json)) = orders else { return Ok(None) };
         Self::from_json(json.get()).map(Some).map_err(|why| format!("mock.{key}: {why}"))
+    }
+
+    /// The usage to report where `counted` would be; nothing if none is to be reported.
+    pub fn usage_or(&self, counted: Value) -> Option<Value> {
+        match &self.usage {
+            _ if self.no_usage => None,
+            Some(ordered) => Some(Value::Object(ordered.clone())),
+            None => Some(counted),
+        }
     }
 
     fn checked(self) -> Result<Self, String> {

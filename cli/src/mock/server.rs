@@ -14,11 +14,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::answer::{self, to_bytes};
 use super::behaviour::{Behaviour, LONGEST_WAIT_MS};
-use super::compose::{Composed, compose};
+use super::body::Body;
+use super::compose::{self, Composed, compose};
+use super::credentials::Keys;
 use super::journal::Journal;
-use super::request::{Api, Wire};
+use super::openai::{self, to_bytes};
+use super::route::{Provider, Route};
 use super::script::{End, InFlight, ResetSwitch, Script};
 
 /// Bodies over this many bytes are answered 413.
@@ -29,10 +31,32 @@ const JSON: &str = "application/json";
 pub struct Mock {
     pub name: String,
     pub models: Vec<String>,
+    pub keys: Keys,
+    /// How often a token was asked for.
+    pub tokens: Counter,
     flags: Arc<Behaviour>,
     orders: RwLock<Arc<Behaviour>>,
     journal: Journal,
     in_flight: Arc<AtomicU64>,
+}
+
+/// A number that counts up.
+#[derive(Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// The next number; the first is 1.
+    pub fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
 }
 
 /// No answer: the connection is to be dropped.
@@ -48,10 +72,19 @@ impl std::fmt::Display for Dropped {
 impl std::error::Error for Dropped {}
 
 impl Mock {
-    pub fn new(name: String, models: Vec<String>, flags: Behaviour, keep: usize) -> Self {
+    pub fn new(name: String, models: Vec<String>, keys: Keys, flags: Behaviour, keep: usize) -> Self {
         let flags = Arc::new(flags);
         let orders = RwLock::new(Arc::clone(&flags));
-        Self { name, models, flags, orders, journal: Journal::new(keep), in_flight: Arc::default() }
+        Self {
+            name,
+            models,
+            keys,
+            tokens: Counter::default(),
+            flags,
+            orders,
+            journal: Journal::new(keep),
+            in_flight: Arc::default(),
+        }
     }
 
     /// Answers one request, or drops it where that is what was ordered.
@@ -77,11 +110,9 @@ impl Mock {
     }
 
     async fn answer(&self, parts: &Parts, body: &Bytes, switch: &ResetSwitch) -> Result<Response<Script>, Dropped> {
-        let wire = Wire::read(body);
-        let own = match wire.as_ref().ok().and_then(|wire| wire.mock.as_ref()) {
-            Some(mock) => Behaviour::from_body(mock, &self.name),
-            None => Ok(None),
-        };
+        let route = Route::of(parts);
+        let read = Body::read(&route, body);
+        let own = read.as_ref().map_or(Ok(None), |read| read.orders(&self.name));
         let orders = match own {
             Ok(Some(own)) => Arc::new(own),
             Ok(None) => self.orders(),
@@ -98,8 +129,9 @@ impl Mock {
             switch.on();
             return Err(Dropped);
         }
-        let api = Api::of(&parts.method, parts.uri.path());
-        Ok(frame(compose(self, api, parts, body, wire, &orders), &orders, switch))
+        let number = self.journal.count();
+        let request = compose::Request { mock: self, route: &route, parts, bytes: body, orders: &orders, number };
+        Ok(frame(compose(&request, read), &orders, switch))
     }
 
     /// The verbs under `/_mock/`, by which tests watch and steer.
@@ -107,7 +139,12 @@ impl Mock {
         match (&parts.method, verb) {
             (&Method::GET, "count") => {
                 let in_flight = self.in_flight.load(Ordering::Relaxed);
-                plain(StatusCode::OK, to_bytes(&json!({"requests": self.journal.count(), "in_flight": in_flight})))
+                plain(
+                    StatusCode::OK,
+                    to_bytes(
+                        &json!({"requests": self.journal.count(), "in_flight": in_flight, "tokens": self.tokens.get()}),
+                    ),
+                )
             }
             (&Method::GET, "requests") if self.journal.keep() == 0 => {
                 refusal(StatusCode::CONFLICT, "no request is kept: start the mock with --keep N")
@@ -121,6 +158,7 @@ impl Mock {
             }
             (&Method::POST, "reset") => {
                 self.journal.reset();
+                self.tokens.reset();
                 self.order(Arc::clone(&self.flags));
                 plain(StatusCode::OK, to_bytes(&json!({"ok": true})))
             }
@@ -146,10 +184,13 @@ impl Mock {
 
 /// Puts an answer into HTTP: its length told, chunked or false, its bytes whole, cut or broken off.
 fn frame(composed: Composed, orders: &Behaviour, switch: &ResetSwitch) -> Response<Script> {
-    let Composed { status, content_type, mut pieces, stream } = composed;
+    let Composed { status, content_type, headers, mut pieces, stream } = composed;
     let mut response = Response::builder().status(status).header(CONTENT_TYPE, content_type);
     if let Some(seconds) = orders.retry_after {
         response = response.header(RETRY_AFTER, seconds);
+    }
+    for (name, value) in headers {
+        response = response.header(name, value);
     }
     for (name, value) in &orders.headers {
         response = response.header(name, value);
@@ -177,7 +218,7 @@ fn frame(composed: Composed, orders: &Behaviour, switch: &ResetSwitch) -> Respon
 }
 
 fn refusal(status: StatusCode, message: &str) -> Response<Script> {
-    plain(status, answer::error(status, &format!("weir mock: {message}")))
+    plain(status, openai::error(Provider::OpenAi, status, &format!("weir mock: {message}")))
 }
 
 fn plain(status: StatusCode, json: Bytes) -> Response<Script> {

@@ -20,6 +20,8 @@ pub struct Options {
     pub policy_folder: PathBuf,
     /// The access log's file; `/dev/stdout` is standard output, whatever that is.
     pub access_log: String,
+    /// The usage object in each line, also where there is a collector.
+    pub access_log_usage: bool,
     /// Cluster objects of the operator, rendered as they are.
     pub clusters: Vec<Value>,
 }

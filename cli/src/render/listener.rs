@@ -46,7 +46,7 @@ fn connection_manager(config: &Config, policy_json: &str, options: &Options) -> 
         // Envoy's own default, for what Weir answers and what it lets pass; Weir's routes have their own (`routes`).
         "stream_idle_timeout": "300s",
         "early_header_mutation_extensions": [remove_routing_headers()],
-        "access_log": [access_log::access_log(&options.access_log)],
+        "access_log": [access_log::access_log(options, config.logging.is_some())],
         "http_filters": http_filters(config, policy_json, options),
         "route_config": routes::route_config(config),
     })
@@ -86,15 +86,12 @@ fn http_filters(config: &Config, policy_json: &str, options: &Options) -> Vec<Va
     filters
 }
 
-/// What the route has read is not for the provider. A route takes headers off before it rewrites the host from one of them,
-/// so this comes behind it. Envoy finds no route without x-forwarded-proto: the filter leaves that one for here too.
+/// Does nothing but what a route says (`routes`): requests outside the scope keep all their headers.
 fn take_off_routing_headers() -> Value {
-    let removed = [CLUSTER_HEADER, AUTHORITY_HEADER, "x-forwarded-proto"].map(|name| json!({"remove": name}));
     json!({
-        "name": "weir.routing_headers",
+        "name": routes::ROUTING_HEADERS,
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-            "mutations": {"request_mutations": removed},
         },
     })
 }

@@ -16,6 +16,9 @@ use weir_core::{
 
 use super::{jwt, wasm};
 
+/// The upstream filter that takes headers off, as each route says.
+pub const ROUTING_HEADERS: &str = "weir.routing_headers";
+
 /// Fallbacks a request can have, DESIGN.md section 4.
 const MAX_RETRIES: u64 = 2;
 
@@ -26,6 +29,9 @@ const IDLE_SLACK_MS: u64 = 30_000;
 
 pub fn route_config(config: &Config) -> Value {
     let mut weir = vec![rewritten(config)];
+    if config.unmatched_cluster.is_some() {
+        weir.insert(0, passed(config));
+    }
     weir.extend(PATHS.iter().map(|path| incoming(config, path)));
     weir.push(outside(config));
     // Envoy refuses a host that stands twice.
@@ -48,14 +54,40 @@ pub fn route_config(config: &Config) -> Value {
     })
 }
 
-/// What the filter has rewritten for a provider, or lets pass to `unmatched_cluster`.
+/// What the filter has rewritten for a provider.
 fn rewritten(config: &Config) -> Value {
+    let routing = json!({"name": CLUSTER_HEADER, "present_match": true});
     json!({
         "name": "weir",
-        "match": {"prefix": "/", "headers": [{"name": CLUSTER_HEADER, "present_match": true}]},
+        "match": {"prefix": "/", "headers": [routing]},
         "request_body_buffer_limit": buffer_limit(config),
         "route": to_model(config),
+        // What the route has read is not for the provider. Envoy finds no route without x-forwarded-proto, so the filter
+        // leaves that one for here too.
+        "typed_per_filter_config": take_off(&[CLUSTER_HEADER, AUTHORITY_HEADER, "x-forwarded-proto"]),
     })
+}
+
+/// What the filter lets pass to `unmatched_cluster`, as it came: that has no host of a provider's.
+fn passed(config: &Config) -> Value {
+    let routing = json!({"name": CLUSTER_HEADER, "present_match": true});
+    let without_host = json!({"name": AUTHORITY_HEADER, "present_match": true, "invert_match": true});
+    json!({
+        "name": "unmatched",
+        "match": {"prefix": "/", "headers": [routing, without_host]},
+        "request_body_buffer_limit": buffer_limit(config),
+        "route": {"cluster_header": CLUSTER_HEADER, "timeout": "0s", "idle_timeout": seconds(idle_timeout_ms(config))},
+        "typed_per_filter_config": take_off(&[CLUSTER_HEADER]),
+    })
+}
+
+/// Behind the route, by an upstream filter: a route takes headers off before it rewrites the host from one of them.
+fn take_off(names: &[&str]) -> Value {
+    let removed: Vec<_> = names.iter().map(|name| json!({"remove": name})).collect();
+    json!({ROUTING_HEADERS: {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
+        "mutations": {"request_mutations": removed},
+    }})
 }
 
 /// A request as its client sent it. The filter answers it or rewrites it before this route's action can.

@@ -3,10 +3,10 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use weir_core::{
     config::{
-        Cluster, Config, Endpoint, Identity, Jwt, Logging, Names, Plan, Provider, Scope, Secret, ServedEntity, Source,
-        Task, Unmatched, Upstream,
+        Cluster, Config, Credential, Endpoint, Identity, Jwt, Logging, Names, Plan, Provider, Scope, Secret,
+        ServedEntity, Source, Task, Unmatched, Upstream,
     },
-    limits::Limits,
+    limits::{Limits, Rules},
     paths::{PATHS, Target},
 };
 
@@ -23,7 +23,11 @@ fn entity(name: &str, cluster: Cluster, upstream: Upstream) -> ServedEntity {
     ServedEntity {
         name: name.into(),
         id: name.into(),
-        provider: Provider::OpenAi { authorization: Secret::new("Bearer sk-held-back".into()), organization: None },
+        provider: Provider::OpenAi { organization: None },
+        credential: Credential::Header {
+            name: "authorization".into(),
+            value: Secret::new("Bearer sk-held-back".into()),
+        },
         model: "m".into(),
         cluster,
         upstream,
@@ -49,14 +53,16 @@ fn config() -> Config {
     let endpoint = |name: &str, entities, plans| Endpoint {
         name: name.into(),
         task: Task::Chat,
+        own_headers: vec!["authorization".into()],
         entities,
         plans,
-        limits: Limits::new(name, vec![]),
+        limits: Limits::new(name, vec![], Rules::default()),
         permissions: None,
         usage_tracking: true,
         description: None,
     };
     Config {
+        shadow: false,
         hash: "0123456789abcdef".into(),
         account_id: None,
         workspace_id: None,
@@ -106,6 +112,7 @@ fn options() -> Options {
         wasm: "dist/weir.wasm".into(),
         policy_folder: "/etc/weir".into(),
         access_log: "/dev/stdout".into(),
+        access_log_usage: false,
         clusters: vec![],
     }
 }
@@ -166,8 +173,7 @@ fn the_routing_header_counts_on_forwarded_paths_alone() {
     let (rewritten, weir) = weir.split_first().unwrap();
     assert_eq!(rewritten["match"]["headers"], json!([{"name": "x-weir-cluster", "present_match": true}]));
     assert_eq!(rewritten["route"]["host_rewrite_header"], "x-weir-authority");
-    let upstream = at(hcm(&bootstrap), "/http_filters").as_array().unwrap().last().unwrap();
-    let removed = at(upstream, "/typed_config/upstream_http_filters/0/typed_config/mutations/request_mutations");
+    let removed = at(rewritten, "/typed_per_filter_config/weir.routing_headers/mutations/request_mutations");
     let names = ["x-weir-cluster", "x-weir-authority", "x-forwarded-proto"];
     assert_eq!(*removed, json!(names.map(|name| json!({"remove": name}))));
     for (route, path) in weir.iter().zip(PATHS) {
@@ -186,12 +192,12 @@ fn the_routing_header_counts_on_forwarded_paths_alone() {
 #[test]
 fn forwarded_routes_outlast_their_attempts_and_hold_twice_the_limit() {
     let bootstrap = rendered(&config());
-    for route in routes(&bootstrap).into_iter().filter(|r| r.pointer("/route/cluster_header").is_some()) {
+    for route in routes(&bootstrap).into_iter().filter(|r| r.pointer("/route/retry_policy").is_some()) {
         assert_eq!(route["request_body_buffer_limit"], 2_000_000);
         assert_eq!(route["route"]["timeout"], "0s");
         assert_eq!(route["route"]["idle_timeout"], "390.000s");
         assert_eq!(route["route"]["retry_policy"]["num_retries"], 2);
-        assert!(route.get("typed_per_filter_config").is_none());
+        assert!(route.pointer("/typed_per_filter_config/weir.gateway").is_none());
     }
     let mut quick = config();
     quick.endpoints.iter_mut().flat_map(|e| &mut e.entities).for_each(|e| e.first_byte_ms = 1);
@@ -291,7 +297,15 @@ fn the_access_log_holds_nothing_of_a_providers_or_a_callers_secrets() {
     let to_stdout = rendered(&config());
     let log = at(hcm(&to_stdout), "/access_log/0/typed_config");
     let fields = at(log, "/log_format/json_format");
-    assert_eq!(fields["weir"], "%FILTER_STATE(wasm.weir.usage:PLAIN)%");
+    assert_eq!(fields["databricks_request_id"], "%RESP(X-DATABRICKS-REQUEST-ID)%");
+    assert_eq!(fields.get("weir"), None, "the collector has it");
+    let usage = |config: &Config, access_log_usage| {
+        let bootstrap = bootstrap(config, "{}", &Options { access_log_usage, ..options() });
+        at(hcm(&bootstrap), "/access_log/0/typed_config/log_format/json_format")["weir"].clone()
+    };
+    assert_eq!(usage(&config(), true), "%FILTER_STATE(wasm.weir.usage:PLAIN)%");
+    let without_collector = Config { logging: None, ..config() };
+    assert_eq!(usage(&without_collector, false), "%FILTER_STATE(wasm.weir.usage:PLAIN)%");
     let text = fields.to_string();
     assert_eq!(fields["path"], "%PATH(NQ:PATH)%", "no query string, and nothing that a client can set");
     // An upstream address is a provider's host.

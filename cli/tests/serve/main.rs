@@ -8,6 +8,7 @@ mod collect;
 mod collect_crash;
 mod mock;
 mod mock_faults;
+mod mock_protocols;
 mod process;
 mod tables;
 mod tables_crash;

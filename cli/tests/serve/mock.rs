@@ -162,7 +162,7 @@ fn tests_watch_and_steer() {
     assert_eq!(mock.post(CHAT, chat(json!({})).to_string()).status, 200, "a request's own orders hold");
     let others = with(chat(json!({})), json!({"mock": {"another": {}}}));
     assert_eq!(mock.post(CHAT, &others).status, 503, "another mock's do not");
-    assert_eq!(mock.get("/_mock/count").json(), json!({"requests": 3, "in_flight": 0}));
+    assert_eq!(mock.get("/_mock/count").json(), json!({"requests": 3, "in_flight": 0, "tokens": 0}));
     let last = mock.get("/_mock/requests?last=1").json();
     assert_eq!((last.as_array().unwrap().len(), last[0]["body"].as_str()), (1, Some(others.as_str())));
     assert_eq!(mock.get("/_mock/requests").json().as_array().unwrap().len(), 2);

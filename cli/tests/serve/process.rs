@@ -112,11 +112,17 @@ impl Weir {
 
     /// Posts a body over a socket and hears what comes until it ends, or until it is silent for `silence`.
     pub fn hear(&self, path: &str, body: &str, silence: Duration) -> Heard {
+        self.hear_with(path, &[], body, silence)
+    }
+
+    /// The same with headers.
+    pub fn hear_with(&self, path: &str, headers: &[(&str, &str)], body: &str, silence: Duration) -> Heard {
         let mut stream = self.connect();
         let length = body.len();
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         write!(
             stream,
-            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
         )
         .unwrap();
         stream.set_read_timeout(Some(silence)).unwrap();

@@ -16,7 +16,6 @@ use weir_core::{
     gateway::Gateway,
     headers::Headers,
     host::{Cas, CasMismatch, Effect, Host, Input, SharedData, Step, fake::FakeHost},
-    limits,
 };
 
 const KEY: &str = "bench-key";
@@ -66,8 +65,6 @@ impl Rig {
         let host = CountedHost::default();
         host.advance(1_800_000_000 * SECOND);
         // Straight to the fake: `answered` stands for "not counted" only inside of `measured`.
-        limits::create_slots(&host.fake);
-        config.endpoints.iter().for_each(|endpoint| endpoint.limits.create_keys(&host.fake));
         export::create_key(&host.fake);
         let gateway = Rc::new(Gateway { config, node: "bench".to_owned() });
         let exporter = Exporter::new(gateway.clone()).expect("the policy has a collector");
@@ -157,12 +154,14 @@ fn name_of(effect: &Effect) -> &'static str {
     match effect {
         Effect::SetRequestHeader(..) => "set request header",
         Effect::RemoveRequestHeader(_) => "remove request header",
+        Effect::RemoveRequestTrailers => "remove request trailers",
         Effect::ReplaceRequestBody(_) => "replace request body",
         Effect::SetResponseHeader(..) => "set response header",
         Effect::RemoveResponseHeader(_) => "remove response header",
         Effect::ReplaceResponseChunk(_) => "replace response chunk",
         Effect::SetState(..) => "set filter state",
-        Effect::Count(..) => "add to metric",
+        Effect::Count(..) | Effect::Move(..) => "add to metric",
+        Effect::Warn(_) => "log",
         Effect::Record(_) => "(row to the outbox)",
         Effect::Reply(_) => "reply",
     }
@@ -250,8 +249,8 @@ impl SharedData for CountedHost {
         call!(self, "set shared data", store(key, value, cas))
     }
 
-    fn create(&self, key: &str, value: &[u8]) {
-        call!(self, "set shared data", create(key, value));
+    fn create(&self, key: &str, value: &[u8]) -> Result<(), CasMismatch> {
+        call!(self, "set shared data", create(key, value))
     }
 }
 

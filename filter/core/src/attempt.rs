@@ -5,7 +5,10 @@
 use std::rc::Rc;
 
 mod notes;
+mod translate;
 
+pub use self::translate::REFUSED_HEADER;
+use self::translate::{Body, Translated};
 pub use notes::{Failure, Handover, Note, read_notes};
 
 use crate::{
@@ -14,6 +17,7 @@ use crate::{
     host::{Effect, Host, Input, Step, Verdict},
     provider,
     reply::text,
+    translate::{Way, way},
 };
 
 /// Filter state `wasm.weir.plan`: a [`Handover`], only where the plan has a fallback.
@@ -40,6 +44,9 @@ enum Phase {
     AwaitAnswer {
         started_at: u64,
     },
+    /// As `AwaitAnswer`, in another API's words.
+    AwaitTranslated(Box<Translated>),
+    Translate(Body),
     /// Whatever is answered is no answer to the request.
     Astray {
         started_at: u64,
@@ -71,6 +78,10 @@ impl Attempt {
                 (Phase::Over, answered(started_at, host))
             }
             (Phase::Astray { started_at }, Input::ResponseHeaders { .. }) => (Phase::Over, disowned(started_at, host)),
+            (Phase::AwaitTranslated(sent), Input::ResponseHeaders { end }) => translated(*sent, end, host),
+            (Phase::Translate(body), Input::ResponseBody { size, end }) => translating(body.push(size, end, host)),
+            (Phase::Translate(body), Input::ResponseTrailers) => trailed(body, host),
+            (Phase::AwaitTranslated(sent), Input::Done) => (Phase::Over, self.unanswered(sent.started_at, host)),
             (
                 Phase::AwaitAnswer { started_at } | Phase::Astray { started_at } | Phase::AwaitBody { started_at, .. },
                 Input::Done,
@@ -84,17 +95,23 @@ impl Attempt {
     fn begin(&self, end: bool, host: &impl Host) -> (Phase, Step) {
         let started_at = host.now();
         let number = attempt_number(host);
-        if number <= 1 || end {
+        let Some(plan) = host.property(&[PLAN]).filter(|_| !end) else {
             return (Phase::AwaitAnswer { started_at }, Step::default());
-        }
-        let Some(plan) = host.property(&[PLAN]) else { return (Phase::AwaitAnswer { started_at }, Step::default()) };
+        };
         // The body is waited for also where it will not go: without the pause it could not be taken off any more.
         let handover = Handover::read(&plan).unwrap_or_default();
+        if number <= 1 {
+            // The gateway role has addressed it.
+            return match handover.translates_first {
+                true => (Phase::AwaitBody { handover, number: 1, started_at, size: 0 }, paused()),
+                false => (Phase::AwaitAnswer { started_at }, Step::default()),
+            };
+        }
         let Some((endpoint, entity)) = self.entity(&handover, number) else {
             return (Phase::AwaitBody { handover, number, started_at, size: 0 }, paused());
         };
-        let mut effects = Vec::with_capacity(5);
-        provider::address(entity, endpoint.task, ":authority", &mut effects);
+        let mut effects = Vec::with_capacity(8);
+        provider::address(endpoint, entity, handover.call, ":authority", None, &mut effects);
         (Phase::AwaitBody { handover, number, started_at, size: 0 }, Step { effects, verdict: Verdict::Pause })
     }
 
@@ -107,11 +124,18 @@ impl Attempt {
         started_at: u64,
         host: &impl Host,
     ) -> (Phase, Step) {
-        let Some((_, entity)) = self.entity(handover, number) else { return astray(started_at) };
+        let Some((_, entity)) = self.entity(handover, number) else { return astray(started_at, host) };
         let body = host.request_body(size);
+        if let Some(Way::Translated(pair)) = way(handover.call.api, &entity.provider) {
+            let mut effects = Vec::with_capacity(3);
+            return match Translated::request(pair, &provider::target(entity), &body, started_at, &mut effects) {
+                Ok(sent) => (Phase::AwaitTranslated(Box::new(sent)), Step { effects, verdict: Verdict::Continue }),
+                Err(reply) => (Phase::Over, Step { effects: vec![Effect::Reply(reply)], verdict: Verdict::Pause }),
+            };
+        }
         let range = handover.model_range.clone();
         let (Some(before), Some(behind)) = (body.get(..range.start), body.get(range.end..)) else {
-            return astray(started_at);
+            return astray(started_at, host);
         };
         let model = crate::request::quoted(&entity.model);
         let body = [before, model.as_bytes(), behind].concat();
@@ -155,13 +179,16 @@ fn attempt_number(host: &impl Host) -> usize {
 
 /// Only a failure is worth a note: on success the gateway role sees all of it.
 fn answered(started_at: u64, host: &impl Host) -> Step {
-    let status = host.response_header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
-    match status {
+    match status(host) {
         Some(status) if provider::is_failure(status) => {
             noted(Note { status, failure: Failure::Status, latency_ms: 0 }, started_at, host)
         }
         _ => Step::default(),
     }
+}
+
+fn status(host: &impl Host) -> Option<u16> {
+    host.response_header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok())
 }
 
 fn noted(note: Note, started_at: u64, host: &impl Host) -> Step {
@@ -173,9 +200,9 @@ fn noted(note: Note, started_at: u64, host: &impl Host) -> Step {
 
 /// An attempt whose entity is not known must reach no provider with another one's credential: without a host, a path and
 /// a credential it ends in an error of whoever gets it.
-fn astray(started_at: u64) -> (Phase, Step) {
-    let mut effects: Vec<Effect> =
-        provider::CREDENTIALS.iter().map(|name| Effect::RemoveRequestHeader((*name).into())).collect();
+fn astray(started_at: u64, host: &impl Host) -> (Phase, Step) {
+    let mut effects = Vec::with_capacity(12);
+    provider::strip_request(&host.request_headers(), &mut effects);
     effects.push(Effect::SetRequestHeader(":path".into(), text("/")));
     effects.push(Effect::SetRequestHeader(":authority".into(), text("weir.invalid")));
     effects.push(Effect::SetRequestHeader("content-length".into(), text("0")));
@@ -188,6 +215,29 @@ fn disowned(started_at: u64, host: &impl Host) -> Step {
     let mut step = noted(Note { status: 503, failure: Failure::Status, latency_ms: 0 }, started_at, host);
     step.effects.push(Effect::SetResponseHeader(":status".into(), text("503")));
     step
+}
+
+/// The headers of an answer in another API's words.
+fn translated(sent: Translated, end: bool, host: &impl Host) -> (Phase, Step) {
+    let started_at = sent.started_at;
+    let mut effects = Vec::with_capacity(4);
+    let (status, body) = sent.headers(status(host).unwrap_or(0), end, host, &mut effects);
+    if provider::is_failure(status) {
+        effects.extend(noted(Note { status, failure: Failure::Status, latency_ms: 0 }, started_at, host).effects);
+    }
+    (Phase::Translate(body), Step { effects, verdict: Verdict::Continue })
+}
+
+fn translating((body, step): (Body, Step)) -> (Phase, Step) {
+    (Phase::Translate(body), step)
+}
+
+/// Trailers finish the body: what Envoy holds of it is all there.
+fn trailed(body: Body, host: &impl Host) -> (Phase, Step) {
+    translating(match body {
+        Body::Stream(_) => (body, Step::default()),
+        held => held.push(translate::MAX_ANSWER, true, host),
+    })
 }
 
 fn paused() -> Step {

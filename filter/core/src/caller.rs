@@ -7,7 +7,7 @@ pub struct Caller {
     pub groups: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Principal {
     User(String),
     ServicePrincipal(String),

@@ -14,6 +14,7 @@ mod names;
 mod policy;
 mod rate_limit;
 mod reader;
+mod registered_model;
 mod secret;
 mod traffic;
 mod url;
@@ -29,7 +30,7 @@ pub use self::{
     error::{InvalidConfig, Problem},
     secret::{Environment, MissingSecrets, Secret},
 };
-use crate::{caller::Principal, limits::Limits};
+use crate::{caller::Principal, limits::Limits, translate::provider::Wire};
 
 /// A policy that may come into force.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub struct Config {
     pub hash: String,
     pub account_id: Option<String>,
     pub workspace_id: Option<String>,
+    /// `enforcement: shadow`: limits and permissions refuse nobody.
+    pub shadow: bool,
     pub scope: Scope,
     pub identity: Identity,
     pub unmatched: Unmatched,
@@ -205,6 +208,9 @@ pub struct Endpoint {
     pub entities: Vec<ServedEntity>,
     /// One for each entity with a traffic percentage over 0.
     pub plans: Vec<Plan>,
+    /// Request headers that attempts set, of all entities: gone from the request before anybody but the provider meant can
+    /// see them.
+    pub own_headers: Vec<String>,
     pub limits: Limits,
     /// `None`: every identified caller.
     pub permissions: Option<Vec<Permission>>,
@@ -219,20 +225,23 @@ pub enum Task {
     Chat,
     Completions,
     Embeddings,
+    /// A custom model's own: it has no name.
+    Predict,
 }
 
 impl Task {
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> Option<&'static str> {
         match self {
-            Self::Chat => "llm/v1/chat",
-            Self::Completions => "llm/v1/completions",
-            Self::Embeddings => "llm/v1/embeddings",
+            Self::Chat => Some("llm/v1/chat"),
+            Self::Completions => Some("llm/v1/completions"),
+            Self::Embeddings => Some("llm/v1/embeddings"),
+            Self::Predict => None,
         }
     }
 }
 
 /// The order of attempts where one entity is the primary.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Indices of [`Endpoint::entities`], the primary first, each once, at most 3 (two fallbacks).
     pub entities: Vec<usize>,
@@ -249,6 +258,7 @@ pub struct ServedEntity {
     /// A UUID made of the SHA-256 of account, workspace, endpoint and the entity's canonical JSON without secrets.
     pub id: String,
     pub provider: Provider,
+    pub credential: Credential,
     /// The provider's own name of the model.
     pub model: String,
     pub cluster: Cluster,
@@ -258,16 +268,72 @@ pub struct ServedEntity {
     pub price: Option<Price>,
 }
 
-/// What the attempt is translated to.
+/// Whose API an entity speaks, and what of it is in the path or in headers.
 #[derive(Debug)]
 pub enum Provider {
-    OpenAi { authorization: Secret, organization: Option<String> },
+    Anthropic,
+    Azure {
+        deployment: String,
+        api_version: String,
+    },
+    Custom,
+    Databricks,
+    /// Of the operator's own, without a provider: an entity that is no external model.
+    Model {
+        entity_name: String,
+        entity_version: Option<String>,
+    },
+    OpenAi {
+        organization: Option<String>,
+    },
 }
 
 impl Provider {
+    /// As `external_model.provider` has it.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::OpenAi { .. } => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Azure { .. } | Self::OpenAi { .. } => "openai",
+            Self::Custom => "custom",
+            Self::Databricks => "databricks-model-serving",
+            Self::Model { .. } => "",
+        }
+    }
+
+    /// Whether it has OpenAI's responses itself: servers that only resemble OpenAI's may not.
+    pub fn has_responses(&self) -> bool {
+        matches!(self, Self::Azure { .. } | Self::OpenAi { .. })
+    }
+
+    /// The API that it speaks.
+    pub fn wire(&self) -> Wire {
+        match self {
+            Self::Anthropic => Wire::Anthropic,
+            Self::Azure { .. } | Self::Custom | Self::Databricks | Self::Model { .. } | Self::OpenAi { .. } => {
+                Wire::OpenAi
+            }
+        }
+    }
+}
+
+/// What an attempt proves itself with. A token that must be fetched, or a signature over the request, is a variant of its
+/// own: [`crate::provider::address`] writes the header from it.
+#[derive(Debug)]
+pub enum Credential {
+    /// A request header, its name in lower case, and its whole value.
+    Header {
+        name: String,
+        value: Secret,
+    },
+    None,
+}
+
+impl Credential {
+    /// The header that it stands in.
+    pub fn header(&self) -> Option<&str> {
+        match self {
+            Self::Header { name, .. } => Some(name),
+            Self::None => None,
         }
     }
 }

@@ -19,7 +19,9 @@ mod answer;
 mod body;
 mod close;
 mod facts;
+mod gate;
 mod headers;
+mod listed;
 mod own;
 
 use std::rc::Rc;

@@ -22,8 +22,8 @@ pub trait SharedData {
     fn load(&self, key: &str) -> Option<(Vec<u8>, Cas)>;
     /// Stores `value` if the version still is `cas`.
     fn store(&self, key: &str, value: &[u8], cas: Cas) -> Result<(), CasMismatch>;
-    /// Stores `value` without asking: for keys that do not exist yet, at configure, and never on a request.
-    fn create(&self, key: &str, value: &[u8]);
+    /// Stores `value` if the key does not exist: of several that create it at once, one does.
+    fn create(&self, key: &str, value: &[u8]) -> Result<(), CasMismatch>;
 }
 
 /// What must answer at once. Every method may be one host call (0.1 to 1 µs): ask once, and only for what is needed.
@@ -102,6 +102,10 @@ pub enum Effect {
     SetState(&'static str, Vec<u8>),
     /// Adds to a counter.
     Count(crate::metrics::Metric, u64),
+    /// Moves a gauge.
+    Move(crate::metrics::Metric, i64),
+    /// Writes a line to Envoy's log, as a warning.
+    Warn(String),
     /// Appends a usage row to the outbox.
     Record(crate::export::Row),
     /// Answers the client. At most once, always the last effect.

@@ -1,15 +1,33 @@
 //! Ids that no two gateways give.
 
+use crate::decimal;
+
 /// A random UUID (RFC 9562, version 4).
 pub fn uuid(high: u64, low: u64) -> String {
     let high = (high & !0xF000) | 0x4000;
     let low = (low & !(0b11 << 62)) | (0b10 << 62);
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xFFFF,
-        high & 0xFFFF,
-        low >> 48,
-        low & 0xFFFF_FFFF_FFFF
-    )
+    let digits = high.to_be_bytes().into_iter().chain(low.to_be_bytes()).flat_map(|byte| [byte >> 4, byte & 0xF]);
+    let mut text = String::with_capacity(36);
+    for (at, digit) in digits.enumerate() {
+        if matches!(at, 8 | 12 | 16 | 20) {
+            text.push('-');
+        }
+        text.push(char::from(decimal::hex(digit)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn version_and_variant_are_set() {
+        assert_eq!(uuid(0, 0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid(u64::MAX, u64::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(uuid(0x0123_4567_89AB_CDEF, 0xFEDC_BA98_7654_3210), "01234567-89ab-4def-bedc-ba9876543210");
+    }
 }

@@ -10,9 +10,11 @@
 //! Each stage is a function from types to types. Time, randomness, headers, bodies and shared data come in through
 //! [`host::Host`]; nothing here calls an operating system or a proxy.
 
+pub mod api;
 pub mod attempt;
 pub mod caller;
 pub mod config;
+mod decimal;
 pub mod exchange;
 pub mod export;
 pub mod gateway;
@@ -21,6 +23,7 @@ pub mod host;
 pub mod id;
 pub mod identity;
 pub mod limits;
+pub mod lint;
 pub mod metrics;
 pub mod paths;
 pub mod plan;
@@ -31,4 +34,5 @@ pub mod reply;
 pub mod request;
 pub mod response;
 pub mod time;
+pub mod translate;
 pub mod usage;

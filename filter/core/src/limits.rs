@@ -1,14 +1,17 @@
 //! Which limits apply to a caller, whether they admit him, and what an answer adds to them. A caller and the shared counts
 //! go in, a verdict comes out. Exact per Envoy process, however many workers: a count is changed by compare-and-swap or not
-//! at all. `docs/decisions/0002-limits-in-shared-data.md` says why it is laid out as it is.
+//! at all. `docs/limits.md` has the rules, `docs/decisions/0002-limits-in-shared-data.md` says why it is laid out as it is.
 
-use std::fmt;
+use std::cell::Cell;
 
 use crate::{caller::Caller, host::SharedData};
 
+mod amount;
 mod compile;
 mod ledger;
+mod overview;
 mod packed;
+mod period;
 mod slots;
 mod standing;
 mod tags;
@@ -18,15 +21,15 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use self::{
-    compile::{Counter, Held, Place},
-    ledger::Ledger,
-    tags::Subject,
-};
+use self::ledger::Ledger;
 pub use self::{
+    amount::{Reserve, Tokens, Unit, Weight, is_quota, nano_usd, usd},
+    compile::{Counter, Held, Verdict},
     ledger::{ENDPOINT_CAPACITY, MAX_TRIES},
+    overview::Overview,
     packed::ENTRY_BYTES,
-    slots::{Fill, SLOT_CAPACITY, SLOTS, create_slots, fill},
+    period::Period,
+    slots::{Changed, SLOT_CAPACITY, SLOTS, is_first},
     standing::{Refusal, Standing, duration},
 };
 
@@ -34,11 +37,14 @@ pub use self::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limit {
     pub key: LimitKey,
-    /// Each unit at most once, with its maximum in one period.
+    /// Each unit at most once, with its maximum in one period; of cost in billionths of a US dollar.
     pub units: Vec<(Unit, u64)>,
     pub period: Period,
     /// `name`, for messages and records.
     pub name: Option<String>,
+    pub cached_input_weight: Weight,
+    /// `mode: shadow`: counts, and refuses nobody.
+    pub shadow: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,71 +54,60 @@ pub enum LimitKey {
     EachUser,
     User(String),
     ServicePrincipal(String),
+    /// One counter for all members.
     UserGroup(String),
+    /// `per: member`: each member of the group on his own.
+    EachMember(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Unit {
-    Calls,
-    /// Input and output.
-    Tokens,
-    InputTokens,
-    OutputTokens,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Period {
-    Second,
-    Minute,
-    Hour,
-}
-
-impl Period {
-    pub const fn millis(self) -> u64 {
+impl LimitKey {
+    /// The group that it is for.
+    pub fn group(&self) -> Option<&str> {
         match self {
-            Self::Second => 1_000,
-            Self::Minute => 60_000,
-            Self::Hour => 3_600_000,
+            Self::UserGroup(group) | Self::EachMember(group) => Some(group),
+            Self::Endpoint | Self::EachUser | Self::User(_) | Self::ServicePrincipal(_) => None,
         }
     }
 }
 
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Calls => "calls",
-            Self::Tokens => "tokens",
-            Self::InputTokens => "input_tokens",
-            Self::OutputTokens => "output_tokens",
-        })
-    }
+/// What the policy says of all limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    pub conflict: Conflict,
+    /// `enforcement: shadow`: no limit refuses.
+    pub shadow: bool,
+    /// `accounting: reserve`; `None`: tokens are charged after the response.
+    pub reserve: Option<Reserve>,
 }
 
-impl fmt::Display for Period {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Second => "second",
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-        })
-    }
+/// `limit_conflict`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conflict {
+    /// Every counter that applies must have room.
+    #[default]
+    Strictest,
+    /// A custom limit overrides those of groups, and groups stop a caller only when all of his are exceeded.
+    Databricks,
 }
 
 /// An endpoint's limits, compiled: who is subject to which, and where each counter lies.
 #[derive(Debug, Default)]
 pub struct Limits {
     limits: Vec<Limit>,
+    rules: Rules,
     counters: Vec<Counter>,
     /// Holds the counters of the endpoint itself, of groups and of service principals.
     endpoint_key: String,
+    said: words::Said,
 }
 
 impl Limits {
     /// `endpoint` is a part of every counter's identity, as are key, principal, unit and period; a limit's number, place
     /// in the list and name are not, so that counts outlive a reload.
-    pub fn new(endpoint: &str, limits: Vec<Limit>) -> Self {
-        let counters = compile::counters(endpoint, &limits);
-        Self { limits, counters, endpoint_key: format!("weir.e.{endpoint}") }
+    pub fn new(endpoint: &str, limits: Vec<Limit>, rules: Rules) -> Self {
+        let counters = compile::counters(endpoint, &limits, rules);
+        let said = words::Said::default();
+        Self { limits, rules, counters, endpoint_key: format!("weir.e.{endpoint}"), said }
     }
 
     /// As configured, in the policy's order.
@@ -120,41 +115,70 @@ impl Limits {
         &self.limits
     }
 
+    pub fn rules(&self) -> Rules {
+        self.rules
+    }
+
     pub fn is_empty(&self) -> bool {
         self.limits.is_empty()
     }
 
-    /// At configure: creates this endpoint's key where it is absent. Users need [`create_slots`] besides.
-    pub fn create_keys(&self, data: &impl SharedData) {
-        if self.counters.iter().any(|counter| counter.place == Place::Endpoint) {
-            slots::create_absent(data, &self.endpoint_key);
-        }
+    /// Every counter of the endpoint, and what becomes of it for this caller: in the policy's order.
+    pub fn verdicts(&self, caller: &Caller) -> Vec<(Counter, Verdict)> {
+        let verdicts = compile::verdicts(&self.limits, &self.counters, caller);
+        self.counters.iter().copied().zip(verdicts).collect()
     }
 
-    /// Admits a call where every counter that applies has room, and charges it to all of them or to none. Tokens have
-    /// room while less than their limit is used; what they cost is added by [`Limits::settle`].
-    pub fn admit(&self, data: &impl SharedData, now_ms: u64, caller: &Caller) -> Admission {
-        let counters = compile::applicable(&self.limits, &self.counters, caller);
+    /// The counters that apply to a caller, each with what admission charges it where `reserved` is reserved: what a
+    /// store elsewhere has to be asked for. What settlement adds is [`Tokens::amount`] of the same counters.
+    pub fn applicable(&self, caller: &Caller, reserved: Tokens) -> Vec<Held> {
+        compile::applicable(&self.limits, &self.counters, caller, reserved).0
+    }
+
+    /// Admits a call where the counters that apply let it in, and charges it to all of them or to none. Tokens and cost
+    /// have room for what is `reserved`, or, where nothing is, while less than their limit is used; what they cost is
+    /// settled by [`Limits::settle`].
+    pub fn admit(&self, data: &impl SharedData, now_ms: u64, caller: &Caller, reserved: Tokens) -> Decision {
+        let (counters, subject) = compile::applicable(&self.limits, &self.counters, caller, reserved);
         if counters.is_empty() {
-            return Admission::Admitted(Charge::default());
+            return Decision { admission: Admission::Admitted(Charge::default()), changed: Changed::default() };
         }
-        let own = counters.iter().any(|held| held.counter.place == Place::Caller);
-        let slot_key = Subject::of(&caller.principal).filter(|_| own).map(slots::key_of);
-        self.ledger(data, now_ms, slot_key.as_deref()).admit(counters)
+        // What refuses nobody is not worth a refusal when it cannot be counted.
+        let is_shadow = counters.iter().all(|held| held.counter.shadow);
+        let slot_key = subject.map(slots::key_of);
+        let ledger = self.ledger(data, now_ms, slot_key.as_deref());
+        let mut admission = ledger.admit(counters);
+        let changed = ledger.changed.get();
+        match &mut admission {
+            Admission::Admitted(charge) => {
+                charge.reserved = self.rules.reserve.is_some();
+                charge.slot_key = slot_key;
+            }
+            Admission::Contended if is_shadow => admission = Admission::Admitted(Charge::default()),
+            Admission::Contended | Admission::Refused(_) => {}
+        }
+        Decision { admission, changed }
     }
 
-    /// Adds what an answer used, to the period in which it ends. Once per charge and never again, also not after an
-    /// error: one of the two keys may have been charged.
-    ///
-    /// # Errors
-    /// [`Contended`] where a key ran out of tries or does not exist; its part of the usage is in no count.
-    pub fn settle(&self, data: &impl SharedData, now_ms: u64, charge: &Charge, used: Tokens) -> Result<(), Contended> {
-        self.ledger(data, now_ms, charge.slot_key.as_deref()).settle(&charge.counters, used)
+    /// Settles what an answer used: adds it to the period in which the answer ends, or puts it in the place of what was
+    /// reserved, in the period of the admission. Once per charge and never again, also not after an error: one of the two
+    /// keys may have been charged. Nothing used is settled too: a reservation is given back.
+    pub fn settle(&self, data: &impl SharedData, now_ms: u64, charge: &Charge, used: Tokens) -> Settlement {
+        let ledger = self.ledger(data, now_ms, charge.slot_key.as_deref());
+        let contended = ledger.settle(&charge.counters, used, charge.reserved).is_err();
+        Settlement { contended, changed: ledger.changed.get() }
     }
 
     fn ledger<'a, D: SharedData>(&'a self, data: &'a D, now_ms: u64, slot_key: Option<&'a str>) -> Ledger<'a, D> {
-        Ledger { data, now_ms, endpoint_key: &self.endpoint_key, slot_key }
+        Ledger { data, now_ms, endpoint_key: &self.endpoint_key, slot_key, changed: Cell::default() }
     }
+}
+
+/// The verdict on one call, and what it did to the slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub admission: Admission,
+    pub changed: Changed,
 }
 
 /// The verdict on one call.
@@ -162,30 +186,41 @@ impl Limits {
 pub enum Admission {
     Admitted(Charge),
     /// Nothing is charged.
-    Refused(Refusal),
-    /// A compare-and-swap ran out of tries, or a key was not created at configure. Nothing is charged, and nothing may be
-    /// admitted on a guess: 503.
+    Refused(Box<Refusal>),
+    /// A compare-and-swap ran out of tries. Nothing is charged, and nothing may be admitted on a guess: 503.
     Contended,
 }
 
-/// What an admitted call was charged to; [`Limits::settle`] adds the tokens there.
+/// What an admitted call was charged to; [`Limits::settle`] settles the tokens there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Charge {
     counters: Vec<Held>,
     slot_key: Option<String>,
+    /// Tokens were reserved: what was used comes in their place.
+    reserved: bool,
     /// After this call.
     pub requests: Option<Standing>,
-    /// Before this call's tokens, over all three token units.
+    /// Over all three token units: before this call's tokens, or after what it reserved.
     pub tokens: Option<Standing>,
+    /// The limit that would have refused it, were it not a shadow: an index of [`Limits::entries`].
+    pub would_limit: Option<usize>,
 }
 
-/// What an answer used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tokens {
-    pub input: u64,
-    pub output: u64,
+impl Charge {
+    /// Whether tokens were reserved: then it must be settled, also where nothing was used.
+    pub fn is_reserved(&self) -> bool {
+        self.reserved
+    }
 }
 
-/// A compare-and-swap ran out of tries, or a key was not created at configure.
+/// What became of a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contended;
+pub struct Settlement {
+    /// A key ran out of tries: its part of the usage is in no count, and its part of a reservation stays.
+    pub contended: bool,
+    pub changed: Changed,
+}
+
+/// A compare-and-swap ran out of tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Contended;

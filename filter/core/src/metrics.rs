@@ -8,10 +8,16 @@ pub enum Metric {
     ConfigRejected,
     /// Attempts that failed and were followed by another one.
     Fallbacks,
+    /// Gauge: counters in the callers' slots. Full at 1,835,008.
+    LimitCounters,
+    /// Counters that still counted and had to go for others, since their slot was full: their callers began again at 0.
+    LimitCountersEvicted,
     /// Requests that a limit refused.
     LimitsRefused,
     /// Requests that were refused or left uncharged since compare-and-swap ran out of tries.
     LimitsContended,
+    /// Requests that a limit in shadow mode would have refused.
+    LimitsWouldRefuse,
     /// Rows lost: the buffer was full, or a row could not be written.
     RecordsDropped,
     /// Gauge: rows that no collector has acknowledged yet.
@@ -23,11 +29,14 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::ConfigRejected,
         Self::Fallbacks,
+        Self::LimitCounters,
+        Self::LimitCountersEvicted,
         Self::LimitsRefused,
         Self::LimitsContended,
+        Self::LimitsWouldRefuse,
         Self::RecordsDropped,
         Self::RecordsQueued,
         Self::RecordsResent,
@@ -38,8 +47,11 @@ impl Metric {
         match self {
             Self::ConfigRejected => "weir.config_rejected",
             Self::Fallbacks => "weir.fallbacks",
+            Self::LimitCounters => "weir.limit_counters",
+            Self::LimitCountersEvicted => "weir.limit_counters_evicted",
             Self::LimitsRefused => "weir.limits_refused",
             Self::LimitsContended => "weir.limits_contended",
+            Self::LimitsWouldRefuse => "weir.limits_would_refuse",
             Self::RecordsDropped => "weir.records_dropped",
             Self::RecordsQueued => "weir.records_queued",
             Self::RecordsResent => "weir.records_resent",
@@ -48,6 +60,6 @@ impl Metric {
     }
 
     pub fn is_gauge(self) -> bool {
-        matches!(self, Self::ConfigRejected | Self::RecordsQueued)
+        matches!(self, Self::ConfigRejected | Self::LimitCounters | Self::RecordsQueued)
     }
 }

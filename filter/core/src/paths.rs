@@ -1,7 +1,7 @@
 //! The paths that Weir touches: one table, from which the filter decides what is in its scope and `weir render` makes
 //! Envoy's routes. They must agree: a route that trusts the routing header may match only what the filter deems its own.
 
-use crate::config::Task;
+use crate::api::Api;
 
 /// The header that names the cluster. The gateway role sets it, Envoy's route reads it, and no client's survives.
 pub const CLUSTER_HEADER: &str = "x-weir-cluster";
@@ -12,17 +12,29 @@ pub const AUTHORITY_HEADER: &str = "x-weir-authority";
 
 /// Every path, in no particular order; `{name}` stands for one segment that is not empty.
 pub const PATHS: &[Path] = &[
-    query("/v1/chat/completions", Shape::OpenAi, Some(Task::Chat)),
-    query("/v1/completions", Shape::OpenAi, Some(Task::Completions)),
-    query("/v1/embeddings", Shape::OpenAi, Some(Task::Embeddings)),
-    query("/serving-endpoints/chat/completions", Shape::OpenAi, Some(Task::Chat)),
-    query("/serving-endpoints/completions", Shape::OpenAi, Some(Task::Completions)),
-    query("/serving-endpoints/embeddings", Shape::OpenAi, Some(Task::Embeddings)),
-    Path {
-        named: Some(("/serving-endpoints/", "/invocations")),
-        ..query("/serving-endpoints/{name}/invocations", Shape::Databricks, None)
-    },
+    query("/v1/chat/completions", Shape::OpenAi, Some(Api::Chat)),
+    query("/v1/completions", Shape::OpenAi, Some(Api::Completions)),
+    query("/v1/embeddings", Shape::OpenAi, Some(Api::Embeddings)),
+    query("/v1/responses", Shape::OpenAi, Some(Api::Responses)),
+    query("/v1/messages", Shape::Anthropic, Some(Api::Messages)),
+    query("/v1/messages/count_tokens", Shape::Anthropic, Some(Api::CountTokens)),
+    query("/serving-endpoints/chat/completions", Shape::OpenAi, Some(Api::Chat)),
+    query("/serving-endpoints/completions", Shape::OpenAi, Some(Api::Completions)),
+    query("/serving-endpoints/embeddings", Shape::OpenAi, Some(Api::Embeddings)),
+    query("/serving-endpoints/responses", Shape::OpenAi, Some(Api::Responses)),
+    invocations("/serving-endpoints/{name}/invocations", "/serving-endpoints/", "/invocations"),
+    invocations("/endpoints/{name}/invocations", "/endpoints/", "/invocations"),
+    invocations("/gateway/{name}/invocations", "/gateway/", "/invocations"),
+    invocations("/gateway/{name}/mlflow/invocations", "/gateway/", "/mlflow/invocations"),
     local("/v1/models", Local::Models),
+    local("/api/2.0/serving-endpoints", Local::ServingEndpoints),
+    Path {
+        named: Some(("/api/2.0/serving-endpoints/", "")),
+        ..local("/api/2.0/serving-endpoints/{name}", Local::ServingEndpoint)
+    },
+    local("/api/2.0/endpoints/", Local::Endpoints),
+    Path { named: Some(("/api/2.0/endpoints/", "")), ..local("/api/2.0/endpoints/{name}", Local::Endpoint) },
+    local("/weir/v1/limits", Local::Limits),
     local("/health", Local::Health),
 ];
 
@@ -38,21 +50,43 @@ pub struct Path {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Goes to a model. Without `task` the endpoint's own counts.
-    Query { shape: Shape, task: Option<Task> },
+    /// Goes to a model. Without `api` the endpoint's task says it.
+    Query { shape: Shape, api: Option<Api> },
     /// Answered by Weir.
     Local(Local),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Local {
-    Models,
+    /// One of MLflow's.
+    Endpoint,
+    /// MLflow's list.
+    Endpoints,
     Health,
+    /// The caller's own.
+    Limits,
+    /// OpenAI's list.
+    Models,
+    /// One of Databricks'.
+    ServingEndpoint,
+    /// Databricks' list.
+    ServingEndpoints,
+}
+
+impl Local {
+    pub fn shape(self) -> Shape {
+        match self {
+            Self::Health | Self::Limits | Self::Models => Shape::OpenAi,
+            Self::Endpoint | Self::Endpoints | Self::ServingEndpoint | Self::ServingEndpoints => Shape::Databricks,
+        }
+    }
 }
 
 /// Whose JSON an answer's errors have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
+    /// `{"type":"error","error":{"type","message"}}`
+    Anthropic,
     /// `{"error":{"message","type","param","code"}}`
     OpenAi,
     /// `{"error_code","message"}`
@@ -87,8 +121,12 @@ impl Path {
     }
 }
 
-const fn query(pattern: &'static str, shape: Shape, task: Option<Task>) -> Path {
-    Path { pattern, named: None, method: "POST", target: Target::Query { shape, task } }
+const fn query(pattern: &'static str, shape: Shape, api: Option<Api>) -> Path {
+    Path { pattern, named: None, method: "POST", target: Target::Query { shape, api } }
+}
+
+const fn invocations(pattern: &'static str, before: &'static str, after: &'static str) -> Path {
+    Path { named: Some((before, after)), ..query(pattern, Shape::Databricks, None) }
 }
 
 const fn local(pattern: &'static str, local: Local) -> Path {
@@ -121,6 +159,17 @@ mod tests {
             ("/serving-endpoints//invocations", None),
             ("/serving-endpoints/invocations", None),
             ("/serving-endpoints/a/b/invocations", None),
+            ("/endpoints/a/invocations", Some(Some("a"))),
+            ("/gateway/a/invocations", Some(Some("a"))),
+            ("/gateway/a/mlflow/invocations", Some(Some("a"))),
+            ("/gateway/mlflow/invocations", Some(Some("mlflow"))),
+            ("/v1/messages?beta=true", Some(None)),
+            ("/api/2.0/serving-endpoints", Some(None)),
+            ("/api/2.0/serving-endpoints/a", Some(Some("a"))),
+            ("/api/2.0/serving-endpoints/", None),
+            ("/api/2.0/endpoints/", Some(None)),
+            ("/api/2.0/endpoints/a", Some(Some("a"))),
+            ("/api/2.0/endpoints", None),
             ("/v1/chat/completions/", None),
             ("/V1/chat/completions", None),
             ("/v1/models", Some(None)),

@@ -1,6 +1,12 @@
 //! Which entity is tried first: drawn by `traffic_percentage`.
 
-use crate::config::{Endpoint, Plan};
+use std::borrow::Cow;
+
+use crate::{
+    api::Api,
+    config::{Endpoint, Plan},
+    translate::way,
+};
 
 /// Draws a plan with 64 random bits; `None` only where the endpoint has no plan at all, which no configuration gives.
 pub fn draw(endpoint: &Endpoint, random: u64) -> Option<&Plan> {
@@ -13,4 +19,17 @@ pub fn draw(endpoint: &Endpoint, random: u64) -> Option<&Plan> {
         }
     }
     endpoint.plans.first()
+}
+
+/// The plan as far as its entities answer `api`. One that not all of them do (counting tokens) goes to the first that does,
+/// alone: the plan's own cluster would try the others too. `None`: none does.
+pub fn able<'e>(endpoint: &Endpoint, plan: &'e Plan, api: Api) -> Option<Cow<'e, Plan>> {
+    let answers =
+        |index: &usize| endpoint.entities.get(*index).is_some_and(|entity| way(api, &entity.provider).is_some());
+    if plan.entities.iter().all(answers) {
+        return Some(Cow::Borrowed(plan));
+    }
+    let index = *plan.entities.iter().find(|index| answers(index))?;
+    let cluster = endpoint.entities.get(index)?.cluster.name().to_owned();
+    Some(Cow::Owned(Plan { entities: vec![index], cluster, ..*plan }))
 }

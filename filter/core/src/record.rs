@@ -1,19 +1,24 @@
 //! The rows of DESIGN.md section 6: one NDJSON line each, formatted once. Every column is always there, `null` where
 //! nothing is known. No prompt, no answer, no secret.
 
+mod line;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::{
     caller::Caller,
-    config::{Config, Endpoint, ServedEntity},
+    config::{Config, Endpoint, Provider, ServedEntity},
     export::{Row, RowKind},
     time::rfc3339,
     usage::Usage,
 };
+use line::Line;
 
 const SCHEMA_VERSION: u32 = 1;
+/// Up to the first column; the version is [`SCHEMA_VERSION`].
+const USAGE_HEAD: &str = "{\"table\":\"endpoint_usage\",\"schema_version\":1,\"row\":{";
 
 /// The facts of one exchange that is over.
 #[derive(Debug)]
@@ -40,6 +45,8 @@ pub struct Exchanged<'a> {
     pub usage: Usage,
     pub attempts: &'a [Attempted<'a>],
     pub limit: Option<&'a str>,
+    /// What would have refused it, were it not in shadow mode.
+    pub would_limit: Option<&'a str>,
     pub finish_reason: Option<&'a str>,
     pub complete: bool,
     /// Nanoseconds since the Unix epoch.
@@ -70,6 +77,7 @@ impl<'a> Exchanged<'a> {
             usage: Usage::default(),
             attempts: &[],
             limit: None,
+            would_limit: None,
             finish_reason: None,
             complete: false,
             received_at: at,
@@ -82,7 +90,7 @@ impl<'a> Exchanged<'a> {
 static NO_CONTEXT: BTreeMap<String, String> = BTreeMap::new();
 
 /// One attempt, as `detail.attempts` holds it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempted<'a> {
     pub served_entity_name: &'a str,
     pub status_code: Option<u16>,
@@ -97,22 +105,13 @@ pub fn usage_row(exchanged: &Exchanged<'_>, refused: bool) -> Row {
         (true, Some(_)) => RowKind::Refusal,
         (false, _) => RowKind::Usage,
     };
-    let line = UsageLine {
-        table: "endpoint_usage",
-        schema_version: SCHEMA_VERSION,
-        row: UsageRow::of(exchanged),
-        detail: Detail::of(exchanged),
-    };
-    Row { kind, status: exchanged.status, line: serde_json::to_vec(&line).unwrap_or_default() }
+    Row { kind, status: exchanged.status, line: usage_line(exchanged, None) }
 }
 
 /// Stands for `counts` refusals (by status) that had no row of their own.
 pub fn counts_row(config: &Config, gateway: &str, id: &str, now: u64, counts: &BTreeMap<u16, u64>) -> Row {
     let exchanged = Exchanged::blank(config, gateway, id, now);
-    let row = UsageRow { status_code: None, request_streaming: None, ..UsageRow::of(&exchanged) };
-    let detail = Detail { api: None, counts: Some(counts), ..Detail::of(&exchanged) };
-    let line = UsageLine { table: "endpoint_usage", schema_version: SCHEMA_VERSION, row, detail };
-    Row { kind: RowKind::Stranger, status: 0, line: serde_json::to_vec(&line).unwrap_or_default() }
+    Row { kind: RowKind::Stranger, status: 0, line: usage_line(&exchanged, Some(counts)) }
 }
 
 /// A row for every served entity of the policy.
@@ -130,111 +129,75 @@ pub fn entity_rows(config: &Config) -> impl Iterator<Item = Row> {
     })
 }
 
-#[derive(Serialize)]
-struct UsageLine<'a> {
-    table: &'static str,
-    schema_version: u32,
-    row: UsageRow<'a>,
-    detail: Detail<'a>,
+/// The line of `endpoint_usage`. With `counts` it is about no request of its own: what only a request has is `null`.
+fn usage_line(exchanged: &Exchanged<'_>, counts: Option<&BTreeMap<u16, u64>>) -> Vec<u8> {
+    let mut line = Line::new(USAGE_HEAD);
+    usage_columns(&mut line, exchanged, counts.is_none());
+    line.raw("},\"detail\":{");
+    detail(&mut line, exchanged, counts.is_none());
+    if let Some(counts) = counts {
+        line.key("\"counts\":{");
+        counts.iter().for_each(|(status, count)| line.number(&format!("\"{status}\":"), Some(*count)));
+        line.raw("}");
+    }
+    line.finish("}}")
 }
 
 /// `system.serving.endpoint_usage`: 14 columns.
-#[derive(Serialize)]
-struct UsageRow<'a> {
-    account_id: Option<&'a str>,
-    workspace_id: Option<&'a str>,
-    client_request_id: Option<&'a str>,
-    databricks_request_id: &'a str,
-    requester: Option<&'a str>,
-    status_code: Option<u16>,
-    request_time: String,
-    input_token_count: u64,
-    output_token_count: u64,
-    input_character_count: Option<u64>,
-    output_character_count: Option<u64>,
-    usage_context: Option<&'a BTreeMap<String, String>>,
-    request_streaming: Option<bool>,
-    served_entity_id: Option<&'a str>,
+fn usage_columns(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool) {
+    let Exchanged { config, usage, .. } = exchanged;
+    line.text("\"account_id\":", config.account_id.as_deref());
+    line.text("\"workspace_id\":", config.workspace_id.as_deref());
+    line.text("\"client_request_id\":", exchanged.client_request_id);
+    line.text("\"databricks_request_id\":", Some(exchanged.id));
+    line.text("\"requester\":", exchanged.caller.map(Caller::name));
+    line.number("\"status_code\":", of_a_request.then_some(exchanged.status.into()));
+    line.text("\"request_time\":", Some(&rfc3339(exchanged.received_at)));
+    line.number("\"input_token_count\":", Some(usage.input));
+    line.number("\"output_token_count\":", Some(usage.output));
+    line.number("\"input_character_count\":", exchanged.input_characters);
+    line.number("\"output_character_count\":", exchanged.output_characters);
+    line.map("\"usage_context\":", exchanged.usage_context);
+    line.flag("\"request_streaming\":", of_a_request.then_some(exchanged.streaming));
+    line.text("\"served_entity_id\":", exchanged.entity.map(|entity| entity.id.as_str()));
 }
 
-impl<'a> UsageRow<'a> {
-    fn of(exchanged: &Exchanged<'a>) -> Self {
-        Self {
-            account_id: exchanged.config.account_id.as_deref(),
-            workspace_id: exchanged.config.workspace_id.as_deref(),
-            client_request_id: exchanged.client_request_id,
-            databricks_request_id: exchanged.id,
-            requester: exchanged.caller.map(Caller::name),
-            status_code: Some(exchanged.status),
-            request_time: rfc3339(exchanged.received_at),
-            input_token_count: exchanged.usage.input,
-            output_token_count: exchanged.usage.output,
-            input_character_count: exchanged.input_characters,
-            output_character_count: exchanged.output_characters,
-            usage_context: Some(exchanged.usage_context).filter(|context| !context.is_empty()),
-            request_streaming: Some(exchanged.streaming),
-            served_entity_id: exchanged.entity.map(|entity| entity.id.as_str()),
-        }
-    }
+/// The `detail` object of DESIGN.md section 6.
+fn detail(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool) {
+    let Exchanged { usage, entity, .. } = exchanged;
+    let since_received = |at: u64| at.saturating_sub(exchanged.received_at) / 1_000_000;
+    let price = entity.and_then(|entity| entity.price.as_ref()).filter(|_| usage.source.is_some());
+    let groups = exchanged.caller.map(|caller| caller.groups.as_slice()).unwrap_or_default();
+    line.text("\"endpoint_name\":", exchanged.endpoint.map(|endpoint| endpoint.name.as_str()));
+    line.text("\"served_entity_name\":", entity.map(|entity| entity.name.as_str()));
+    line.text("\"api\":", of_a_request.then_some(exchanged.api));
+    line.list("\"groups\":", groups, |line, group| line.string(group));
+    line.list("\"attempts\":", exchanged.attempts, attempt);
+    line.number("\"latency_ms\":", Some(since_received(exchanged.ended_at)));
+    line.number("\"time_to_first_byte_ms\":", exchanged.first_byte_at.map(since_received));
+    line.text("\"token_source\":", usage.source.map(|source| source.name()));
+    line.number("\"cached_input_tokens\":", usage.cached_input);
+    line.number("\"cache_write_input_tokens\":", usage.cache_write_input);
+    line.number("\"reasoning_tokens\":", usage.reasoning);
+    line.float("\"cost_usd\":", price.map(|price| usage.cost_usd(price)));
+    line.text("\"limit\":", exchanged.limit);
+    line.text("\"would_limit\":", exchanged.would_limit);
+    line.text("\"guardrail\":", None);
+    line.text("\"finish_reason\":", exchanged.finish_reason);
+    line.flag("\"complete\":", Some(exchanged.complete));
+    line.text("\"trace_id\":", exchanged.trace_id);
+    line.text("\"request_id\":", exchanged.request_id);
+    line.text("\"gateway\":", Some(exchanged.gateway));
+    line.text("\"config_hash\":", Some(&exchanged.config.hash));
 }
 
-#[derive(Serialize)]
-struct Detail<'a> {
-    endpoint_name: Option<&'a str>,
-    served_entity_name: Option<&'a str>,
-    api: Option<&'static str>,
-    groups: &'a [String],
-    attempts: &'a [Attempted<'a>],
-    latency_ms: u64,
-    time_to_first_byte_ms: Option<u64>,
-    token_source: Option<&'static str>,
-    cached_input_tokens: Option<u64>,
-    cache_write_input_tokens: Option<u64>,
-    reasoning_tokens: Option<u64>,
-    cost_usd: Option<f64>,
-    limit: Option<&'a str>,
-    would_limit: Option<&'a str>,
-    guardrail: Option<&'a str>,
-    finish_reason: Option<&'a str>,
-    complete: bool,
-    trace_id: Option<&'a str>,
-    request_id: Option<&'a str>,
-    gateway: &'a str,
-    config_hash: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    counts: Option<&'a BTreeMap<u16, u64>>,
-}
-
-impl<'a> Detail<'a> {
-    fn of(exchanged: &Exchanged<'a>) -> Self {
-        let since_received = |at: u64| at.saturating_sub(exchanged.received_at) / 1_000_000;
-        let price = exchanged.entity.and_then(|entity| entity.price.as_ref());
-        let was_used = exchanged.usage.source.is_some();
-        Self {
-            endpoint_name: exchanged.endpoint.map(|endpoint| endpoint.name.as_str()),
-            served_entity_name: exchanged.entity.map(|entity| entity.name.as_str()),
-            api: Some(exchanged.api),
-            groups: exchanged.caller.map(|caller| caller.groups.as_slice()).unwrap_or_default(),
-            attempts: exchanged.attempts,
-            latency_ms: since_received(exchanged.ended_at),
-            time_to_first_byte_ms: exchanged.first_byte_at.map(since_received),
-            token_source: exchanged.usage.source.map(|source| source.name()),
-            cached_input_tokens: exchanged.usage.cached_input,
-            cache_write_input_tokens: None,
-            reasoning_tokens: exchanged.usage.reasoning,
-            cost_usd: price.filter(|_| was_used).map(|price| exchanged.usage.cost_usd(price)),
-            limit: exchanged.limit,
-            would_limit: None,
-            guardrail: None,
-            finish_reason: exchanged.finish_reason,
-            complete: exchanged.complete,
-            trace_id: exchanged.trace_id,
-            request_id: exchanged.request_id,
-            gateway: exchanged.gateway,
-            config_hash: &exchanged.config.hash,
-            counts: None,
-        }
-    }
+fn attempt(line: &mut Line, attempt: &Attempted<'_>) {
+    line.raw("{");
+    line.text("\"served_entity_name\":", Some(attempt.served_entity_name));
+    line.number("\"status_code\":", attempt.status_code.map(u64::from));
+    line.text("\"error\":", attempt.error);
+    line.number("\"latency_ms\":", Some(attempt.latency_ms));
+    line.raw("}");
 }
 
 #[derive(Serialize)]
@@ -259,8 +222,8 @@ struct EntityRow<'a> {
     entity_name: &'a str,
     entity_version: Option<&'a str>,
     endpoint_config_version: Option<u32>,
-    task: &'static str,
-    external_model_config: ExternalModelConfig,
+    task: Option<&'static str>,
+    external_model_config: Option<ExternalModelConfig>,
     foundation_model_config: Option<()>,
     custom_model_config: Option<()>,
     feature_spec_config: Option<()>,
@@ -275,6 +238,15 @@ struct ExternalModelConfig {
 
 impl<'a> EntityRow<'a> {
     fn of(config: &'a Config, endpoint: &'a Endpoint, entity: &'a ServedEntity) -> Self {
+        let (entity_type, entity_name, entity_version) = match &entity.provider {
+            // Databricks' own models are in that catalog.
+            Provider::Model { entity_name, entity_version } if entity_name.starts_with("system.ai.") => {
+                ("FOUNDATION_MODEL", entity_name, entity_version.as_deref())
+            }
+            Provider::Model { entity_name, entity_version } => ("CUSTOM_MODEL", entity_name, entity_version.as_deref()),
+            _ => ("EXTERNAL_MODEL", &entity.model, None),
+        };
+        let provider = Some(entity.provider.name()).filter(|name| !name.is_empty());
         Self {
             served_entity_id: &entity.id,
             account_id: config.account_id.as_deref(),
@@ -283,12 +255,12 @@ impl<'a> EntityRow<'a> {
             endpoint_name: &endpoint.name,
             endpoint_id: None,
             served_entity_name: &entity.name,
-            entity_type: "EXTERNAL_MODEL",
-            entity_name: &entity.model,
-            entity_version: None,
+            entity_type,
+            entity_name,
+            entity_version,
             endpoint_config_version: None,
             task: endpoint.task.name(),
-            external_model_config: ExternalModelConfig { provider: entity.provider.name() },
+            external_model_config: provider.map(|provider| ExternalModelConfig { provider }),
             foundation_model_config: None,
             custom_model_config: None,
             feature_spec_config: None,

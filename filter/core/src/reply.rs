@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use crate::{headers::Value, limits::Standing, paths::Shape};
+use crate::{decimal, headers::Value, limits::Standing, paths::Shape, translate::client::messages::kind};
 
 /// A whole local answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
     InvalidRequest(String),
-    Limited { message: String, about_tokens: bool, retry_after_seconds: u64 },
+    Limited { message: String, exceeded: Exceeded, retry_after_seconds: u64 },
     MethodNotAllowed { allowed: &'static str },
     PermissionDenied { caller: String, endpoint: String },
     TooLarge { max_bytes: usize },
@@ -28,6 +28,15 @@ pub enum Denied {
     UnknownEndpoint { name: String },
     UpstreamAuthFailed { served_entity: String },
     UpstreamFailed { timed_out: bool },
+}
+
+/// What a limit is about, as OpenAI's clients tell errors apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exceeded {
+    Requests,
+    Tokens,
+    /// Of a day or a month, or of money: trying again soon is of no use.
+    Quota,
 }
 
 /// What the table in DESIGN.md section 2 says of a [`Denied`].
@@ -53,8 +62,11 @@ impl Denied {
             (Cow::Borrowed("x-databricks-request-id"), text(request_id.to_owned())),
         ];
         match self {
-            Self::Limited { retry_after_seconds, .. } => {
+            Self::Limited { retry_after_seconds, exceeded, .. } => {
                 headers.push(("retry-after".into(), text(retry_after_seconds.to_string())));
+                if *exceeded == Exceeded::Quota {
+                    headers.push(("x-should-retry".into(), text("false")));
+                }
             }
             Self::MethodNotAllowed { allowed } => headers.push(("allow".into(), text(*allowed))),
             Self::Unauthenticated(_) => headers.push(("www-authenticate".into(), text("Bearer"))),
@@ -69,7 +81,7 @@ impl Denied {
 
     pub fn body(&self, shape: Shape) -> Vec<u8> {
         let codes = self.codes();
-        error_body(shape, codes.error_code, codes.openai_type, codes.openai_code, &self.message())
+        error_body(codes.status, shape, codes.error_code, codes.openai_type, codes.openai_code, &self.message())
     }
 
     fn codes(&self) -> Codes {
@@ -78,9 +90,13 @@ impl Denied {
         let invalid = "invalid_request_error";
         match self {
             Self::InvalidRequest(_) => codes(400, "BAD_REQUEST", invalid, "invalid_request_error"),
-            Self::Limited { about_tokens, .. } => {
-                let openai_type = if *about_tokens { "tokens" } else { "requests" };
-                codes(429, "REQUEST_LIMIT_EXCEEDED", openai_type, "rate_limit_exceeded")
+            Self::Limited { exceeded, .. } => {
+                let (openai_type, code) = match exceeded {
+                    Exceeded::Requests => ("requests", "rate_limit_exceeded"),
+                    Exceeded::Tokens => ("tokens", "rate_limit_exceeded"),
+                    Exceeded::Quota => ("insufficient_quota", "insufficient_quota"),
+                };
+                codes(429, "REQUEST_LIMIT_EXCEEDED", openai_type, code)
             }
             Self::MethodNotAllowed { .. } => codes(405, "BAD_REQUEST", invalid, "method_not_allowed"),
             Self::PermissionDenied { .. } => codes(403, "PERMISSION_DENIED", invalid, "permission_denied"),
@@ -140,8 +156,8 @@ impl Standings {
             |(standing, [limit, remaining, reset])| {
                 standing.iter().flat_map(move |standing| {
                     [
-                        (Cow::Borrowed(limit), text(standing.limit.to_string())),
-                        (Cow::Borrowed(remaining), text(standing.remaining.to_string())),
+                        (Cow::Borrowed(limit), text(decimal::text(standing.limit))),
+                        (Cow::Borrowed(remaining), text(decimal::text(standing.remaining))),
                         (Cow::Borrowed(reset), text(standing.reset())),
                     ]
                 })
@@ -160,7 +176,7 @@ pub fn databricks_error(status: u16, message: &str) -> Vec<u8> {
         502..=504 => "TEMPORARILY_UNAVAILABLE",
         _ => "INTERNAL_ERROR",
     };
-    error_body(Shape::Databricks, error_code, "", "", message)
+    error_body(status, Shape::Databricks, error_code, "", "", message)
 }
 
 pub fn json(value: &serde_json::Value, request_id: &str) -> Reply {
@@ -178,8 +194,16 @@ pub fn text(value: impl Into<Cow<'static, str>>) -> Value {
     }
 }
 
-fn error_body(shape: Shape, error_code: &str, openai_type: &str, openai_code: &str, message: &str) -> Vec<u8> {
+fn error_body(
+    status: u16,
+    shape: Shape,
+    error_code: &str,
+    openai_type: &str,
+    openai_code: &str,
+    message: &str,
+) -> Vec<u8> {
     let body = match shape {
+        Shape::Anthropic => json!({ "type": "error", "error": { "type": kind(status), "message": message } }),
         Shape::Databricks => json!({ "error_code": error_code, "message": message }),
         Shape::OpenAi => {
             json!({ "error": { "message": message, "type": openai_type, "param": null, "code": openai_code } })

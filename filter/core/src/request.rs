@@ -8,7 +8,7 @@ pub(crate) mod text;
 use std::{collections::BTreeMap, ops::Range};
 
 pub use body::parse;
-pub use splice::{Spliced, quoted, splice};
+pub use splice::{Spliced, quoted, splice, strip};
 
 /// `usage_context` may hold this many bytes of keys and values: Databricks' own limit (10 KiB).
 pub const MAX_USAGE_CONTEXT_BYTES: usize = 10 * 1024;
@@ -24,6 +24,10 @@ pub struct ApiRequest {
     pub usage_context: Option<Field<BTreeMap<String, String>>>,
     /// Characters of the prompt's text: strings, and the `text` parts of messages.
     pub characters: u64,
+    /// The most tokens that the answer may have: the largest of the fields that say so.
+    pub max_tokens: Option<u64>,
+    /// How many answers are asked for (`n`).
+    pub choices: Option<u64>,
     /// Where the object's first member would stand: right behind `{`.
     pub first_member: usize,
     /// How many members the object has.

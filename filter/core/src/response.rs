@@ -4,11 +4,16 @@
 
 mod chat;
 mod json;
+mod message;
+mod openai_response;
 mod sse;
+
+use crate::{api::Api, paths::Shape, translate::neutral};
 
 pub use chat::Reported;
 pub use json::Json;
 pub use sse::Sse;
+pub(crate) use sse::event_end;
 
 /// What to pass on in a piece's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +33,53 @@ pub struct Read {
     pub complete: bool,
 }
 
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Terminal {
+    Done,
+    /// The provider's own error event.
+    Error,
+}
+
+impl From<neutral::Usage> for Reported {
+    fn from(usage: neutral::Usage) -> Self {
+        Self {
+            input: Some(usage.input),
+            output: Some(usage.output),
+            cached_input: usage.cached_input,
+            cache_write_input: usage.cache_write_input,
+            reasoning: usage.reasoning,
+        }
+    }
+}
+
+/// In bytes; `model_context_window_exceeded` has 29.
+const MAX_FINISH_REASON: usize = 64;
+
+/// A longer one than any that is known is no reason for a record to hold.
+fn long_enough(reason: neutral::Text<'_>) -> Option<String> {
+    (reason.len() <= MAX_FINISH_REASON).then(|| reason.into_owned())
+}
+
+/// What is done with a stream besides reading it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The client did not ask for the extra usage chunk.
+    pub drop_usage: bool,
+    /// Nothing but lines of `data: ` may pass: what MLflow's clients read.
+    pub data_only: bool,
+}
+
+impl Filter {
+    pub fn new(shape: Shape, drop_usage: bool) -> Self {
+        Self { drop_usage, data_only: shape == Shape::Databricks }
+    }
+
+    fn is_needed(self) -> bool {
+        self.drop_usage || self.data_only
+    }
+}
+
 /// Reads an answer by its kind.
 #[derive(Debug)]
 pub enum Reader {
@@ -40,13 +92,13 @@ pub enum Reader {
 }
 
 impl Reader {
-    /// By the answer's `content-type`. `drop_usage`: the client did not ask for a stream's extra usage chunk.
-    pub fn new(content_type: &str, drop_usage: bool) -> Self {
+    /// By the API that the client spoke, and the answer's `content-type`.
+    pub fn new(api: Api, content_type: &str, filter: Filter) -> Self {
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         if kind.eq_ignore_ascii_case("text/event-stream") {
-            Self::Sse(Sse::new(drop_usage))
+            Self::Sse(Sse::new(api, filter))
         } else if kind.eq_ignore_ascii_case("application/json") {
-            Self::Json(Json::default())
+            Self::Json(Json::new(api))
         } else {
             Self::Opaque { ended: false }
         }

@@ -1,5 +1,7 @@
 //! Times as the records have them: RFC 3339, UTC, microseconds.
 
+use crate::decimal;
+
 /// `2026-11-21T23:17:57.123456Z` for nanoseconds since the Unix epoch.
 pub fn rfc3339(unix_nanos: u64) -> String {
     let micros = unix_nanos / 1_000;
@@ -7,11 +9,25 @@ pub fn rfc3339(unix_nanos: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+    let mut text = Vec::with_capacity(27);
+    for (value, width, behind) in [
+        (year, 4, b'-'),
+        (month, 2, b'-'),
+        (day, 2, b'T'),
+        (hour, 2, b':'),
+        (minute, 2, b':'),
+        (second, 2, b'.'),
+        (micros, 6, b'Z'),
+    ] {
+        decimal::push_padded(&mut text, value, width);
+        text.push(behind);
+    }
+    // Digits and ASCII: this never fails. A u64 of nanoseconds ends in the year 2554.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Year, month and day of a day since the Unix epoch: Howard Hinnant's `civil_from_days`, for days from 1970 on.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
     let days = days.saturating_add(719_468);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

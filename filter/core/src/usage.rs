@@ -7,6 +7,7 @@ pub struct Usage {
     pub input: u64,
     pub output: u64,
     pub cached_input: Option<u64>,
+    pub cache_write_input: Option<u64>,
     pub reasoning: Option<u64>,
     /// `None`: nothing was used.
     pub source: Option<TokenSource>,
@@ -46,17 +47,20 @@ impl Usage {
             input: reported.input.unwrap_or_else(|| estimate(prompt_characters)),
             output: output.unwrap_or_else(|| estimate(answer.characters)),
             cached_input: reported.cached_input,
+            cache_write_input: reported.cache_write_input,
             reasoning: reported.reasoning,
             source: Some(source),
         }
     }
 
-    /// In US dollars. Cached input tokens are part of the input and priced apart.
+    /// In US dollars. Input tokens read from a cache or written into one are part of the input and priced apart.
     pub fn cost_usd(&self, price: &Price) -> f64 {
         let cached = self.cached_input.unwrap_or(0).min(self.input);
-        let fresh = self.input.saturating_sub(cached);
+        let written = self.cache_write_input.unwrap_or(0).min(self.input.saturating_sub(cached));
+        let fresh = self.input.saturating_sub(cached).saturating_sub(written);
         (fresh as f64 * price.input_per_million_usd
             + cached as f64 * price.cached_input_per_million_usd
+            + written as f64 * price.cache_write_input_per_million_usd
             + self.output as f64 * price.output_per_million_usd)
             / 1e6
     }
@@ -98,10 +102,12 @@ mod tests {
         let price = Price {
             input_per_million_usd: 2.0,
             cached_input_per_million_usd: 1.0,
-            cache_write_input_per_million_usd: 0.0,
+            cache_write_input_per_million_usd: 4.0,
             output_per_million_usd: 10.0,
         };
         let usage = Usage { input: 1_000_000, output: 100_000, cached_input: Some(500_000), ..Usage::default() };
         assert_eq!(usage.cost_usd(&price), 2.5);
+        let usage = Usage { cache_write_input: Some(250_000), ..usage };
+        assert_eq!(usage.cost_usd(&price), 3.0);
     }
 }

@@ -3,9 +3,14 @@
 
 use std::ops::Range;
 
+use crate::{api::Api, provider::Call};
+
 /// What the attempt role needs to send the request elsewhere. By default there is nowhere to send it to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handover {
+    /// Whether the first attempt is to be translated too: else the gateway role has made its request.
+    pub translates_first: bool,
+    pub call: Call,
     /// [`crate::config::Config::hash`]: indices mean nothing in another configuration.
     pub config: String,
     pub endpoint: usize,
@@ -15,11 +20,28 @@ pub struct Handover {
     pub model_range: Range<usize>,
 }
 
+impl Default for Handover {
+    fn default() -> Self {
+        Self {
+            translates_first: false,
+            call: Call { api: Api::Chat, stream: false },
+            config: String::new(),
+            endpoint: 0,
+            entities: Vec::new(),
+            model_range: 0..0,
+        }
+    }
+}
+
 impl Handover {
-    /// Words, split by spaces: the hash, then numbers.
+    /// Words, split by spaces: the API's letter with `s` for a stream and `t` where the first attempt is translated, the
+    /// hash, then numbers.
     pub fn write(&self) -> Vec<u8> {
         let Range { start, end } = &self.model_range;
-        let mut words = format!("{} {start} {end} {}", self.config, self.endpoint);
+        let letter = self.call.api.letter();
+        let stream = if self.call.stream { "s" } else { "" };
+        let translates = if self.translates_first { "t" } else { "" };
+        let mut words = format!("{letter}{stream}{translates} {} {start} {end} {}", self.config, self.endpoint);
         for entity in &self.entities {
             words.push(' ');
             words.push_str(&entity.to_string());
@@ -29,10 +51,15 @@ impl Handover {
 
     pub fn read(state: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(state).ok()?.split(' ');
+        let mut letters = words.next()?.chars();
+        let call = Call { api: Api::of_letter(letters.next()?)?, stream: letters.as_str().starts_with('s') };
+        let translates_first = letters.as_str().ends_with('t');
         let config = words.next()?.to_owned();
         let mut numbers = words.map(|word| word.parse::<usize>().ok());
         let model_range = numbers.next()??..numbers.next()??;
-        Some(Self { config, model_range, endpoint: numbers.next()??, entities: numbers.collect::<Option<_>>()? })
+        let endpoint = numbers.next()??;
+        let entities = numbers.collect::<Option<_>>()?;
+        Some(Self { translates_first, call, config, endpoint, entities, model_range })
     }
 }
 

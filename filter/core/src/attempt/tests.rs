@@ -4,14 +4,28 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::{api::Api, provider::Call};
 
 #[test]
 fn a_handover_is_read_as_it_was_written() {
-    for entities in [vec![0], vec![2, 0, 1]] {
-        let handover = Handover { config: "5e884898da280471".into(), endpoint: 7, entities, model_range: 9..18 };
+    for (entities, stream, translates_first) in
+        [(vec![0], false, false), (vec![2, 0, 1], true, false), (vec![1], false, true), (vec![1], true, true)]
+    {
+        let call = Call { api: Api::Messages, stream };
+        let config = "5e884898da280471".into();
+        let handover = Handover { translates_first, call, config, endpoint: 7, entities, model_range: 9..18 };
         assert_eq!(Handover::read(&handover.write()), Some(handover));
     }
-    let broken: [&[u8]; 7] = [b"", b"hash", b"hash 1", b"hash 1 2", b"hash 1 2 x", b"hash 1 2 3 -4", b"\xff 1 2 3 4"];
+    let broken: [&[u8]; 8] = [
+        b"",
+        b"c",
+        b"c hash 1",
+        b"c hash 1 2",
+        b"c hash 1 2 x",
+        b"c hash 1 2 3 -4",
+        b"\xff h 1 2 3 4",
+        b"? hash 1 2 3 4",
+    ];
     for state in broken {
         assert_eq!(Handover::read(state), None, "{}", String::from_utf8_lossy(state));
     }

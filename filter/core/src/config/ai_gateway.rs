@@ -1,24 +1,23 @@
 //! `ai_gateway`: limits, fallback and what is recorded.
 
 use super::{
-    rate_limit,
+    rate_limit::{self, Placed},
     reader::{Field, Object},
 };
-use crate::limits::Limit;
 
-pub(super) struct Gateway {
-    pub limits: Vec<Limit>,
+pub(super) struct Gateway<'a> {
+    pub limits: Placed<'a>,
     pub has_fallback: bool,
     pub usage_tracking: bool,
 }
 
-impl Default for Gateway {
+impl Default for Gateway<'_> {
     fn default() -> Self {
         Self { limits: Vec::new(), has_fallback: false, usage_tracking: true }
     }
 }
 
-pub(super) fn read(field: &Field<'_>, is_logged: bool) -> Option<Gateway> {
+pub(super) fn read<'a>(field: &Field<'a>, is_logged: bool) -> Option<Gateway<'a>> {
     let mut gateway = field.object()?;
     let has_fallback = gateway.read_or("fallback_config", false, |fallback| {
         let mut fallback = fallback.object()?;

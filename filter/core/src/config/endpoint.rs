@@ -8,16 +8,20 @@ use super::{
     document::Node,
     entity::{self, Draft},
     names::Claims,
+    rate_limit::Placed,
     reader::{Field, Object, Word, all},
     traffic,
 };
+use crate::limits::{Limits, Rules, Unit};
 
 /// What an endpoint must know of the policy around it.
+#[derive(Default)]
 pub(super) struct Owner<'p> {
     pub account_id: Option<&'p str>,
     pub workspace_id: Option<&'p str>,
     /// Usage records go somewhere.
     pub is_logged: bool,
+    pub rules: Rules,
 }
 
 pub(super) fn read<'a>(
@@ -42,16 +46,31 @@ pub(super) fn read<'a>(
     endpoint.close();
     models?;
     let (core, gateway) = (core?, gateway?);
+    check_prices(&gateway.limits, &core.entities);
+    let limits = gateway.limits.into_iter().map(|(_, limit)| limit).collect();
     Some(Endpoint {
         name: name?.to_owned(),
         task: core.task,
+        own_headers: crate::provider::own_headers(&core.entities),
         entities: core.entities,
         plans: core.plans,
-        limits: crate::limits::Limits::new(name?, gateway.limits),
+        limits: Limits::new(name?, limits, owner.rules),
         permissions: permissions?,
         usage_tracking: gateway.usage_tracking,
         description: description?,
     })
+}
+
+/// What has no price costs a limit of money nothing.
+fn check_prices(limits: &Placed<'_>, entities: &[ServedEntity]) {
+    let Some(unpriced) = entities.iter().find(|entity| entity.price.is_none()) else { return };
+    let mut costs = limits.iter().filter(|(_, limit)| limit.units.iter().any(|(unit, _)| *unit == Unit::CostUsd));
+    if let Some((field, _)) = costs.next() {
+        field.warn(
+            "a limit of `cost_usd`",
+            format!("a `price` on every served entity: `{}` has none, and costs nothing", unpriced.name),
+        );
+    }
 }
 
 struct Core {
@@ -75,6 +94,9 @@ fn read_core<'a>(
     check_repeated_name(&mut core, endpoint);
     reject_capture(&mut core);
     core.close();
+    if has_fallback && drafts.iter().any(|draft| draft.is_external == Some(false)) {
+        field.report("entities that are not external models", "external models, or no fallback");
+    }
     if has_fallback && drafts.len() == 1 {
         field.warn("one served entity", "several: `fallback_config` has nowhere to go");
     }

@@ -10,6 +10,7 @@ use super::{
     names::{is_name, rendered_cluster},
     policy,
     reader::{Field, Object},
+    registered_model,
 };
 
 /// Databricks' own limit for a request.
@@ -22,16 +23,25 @@ pub(super) struct Draft<'a> {
     pub existing_cluster: Option<(Field<'a>, &'a str)>,
     pub entity: Option<(ServedEntity, Task)>,
     task: Option<(Field<'a>, Task)>,
+    /// `None`: not even that could be read.
+    pub is_external: Option<bool>,
     /// Where it is set, and what it is.
     first_byte: Option<(Field<'a>, u64)>,
 }
 
 pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<'_>) -> Draft<'a> {
-    let mut draft =
-        Draft { field: field.clone(), name: None, existing_cluster: None, entity: None, task: None, first_byte: None };
+    let mut draft = Draft {
+        field: field.clone(),
+        name: None,
+        existing_cluster: None,
+        entity: None,
+        task: None,
+        is_external: None,
+        first_byte: None,
+    };
     let Some(mut object) = field.object() else { return draft };
-    let external = read_model(&mut object);
-    draft.name = read_name(&mut object, external.as_ref().and_then(|(model, _)| *model));
+    let external = read_model(&mut object, field);
+    draft.name = read_name(&mut object, external.as_ref().and_then(|(model, _)| model.as_deref()));
     let cluster = object.read_if("cluster", |cluster| {
         let name = policy::read_cluster(cluster)?;
         draft.existing_cluster = cluster.node.text().map(|text| (cluster.clone(), text));
@@ -43,6 +53,7 @@ pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<
     object.warn_of_platform_keys(PLATFORM_KEYS);
     object.close();
     let external = external.and_then(|(_, external)| external);
+    draft.is_external = external.is_some().then(|| field.node.entry("external_model").is_some());
     draft.task = external.as_ref().map(|external| (external.task_field.clone(), external.task));
     draft.entity = (|| {
         let (external, name, endpoint): (External<'_>, _, _) = (external?, draft.name.clone()?, endpoint?);
@@ -50,6 +61,7 @@ pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<
         let entity = ServedEntity {
             id: served_entity_id(owner, endpoint, field.node),
             provider: external.provider,
+            credential: external.credential,
             model: external.name,
             cluster: cluster?.map_or_else(rendered, Cluster::Existing),
             upstream: external.upstream,
@@ -65,6 +77,15 @@ pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<
 /// What all entities of an endpoint must have in common, or must not.
 pub(super) fn check_together(drafts: &[Draft<'_>]) {
     check_names(drafts);
+    let mut kinds = drafts.iter().filter_map(|draft| Some((&draft.field, draft.is_external?)));
+    if let Some((_, first)) = kinds.next() {
+        for (field, _) in kinds.filter(|(_, is_external)| *is_external != first) {
+            field.report(
+                if first { "no external model" } else { "an external model" },
+                "the same kind as the endpoint's first entity: external models, or others",
+            );
+        }
+    }
     let mut tasks = drafts.iter().filter_map(|draft| draft.task.as_ref());
     if let Some((_, first)) = tasks.next() {
         for (field, _) in tasks.filter(|(_, task)| task != first) {
@@ -115,23 +136,24 @@ const PLATFORM_KEYS: &[&str] = &[
     "workload_type",
 ];
 
-/// The external model, and its own name even where the rest of it is wrong.
-fn read_model<'a>(object: &mut Object<'a>) -> Option<(Option<&'a str>, Option<External<'a>>)> {
-    let mut is_other = false;
-    for key in ["entity_name", "entity_version", "url", "task"] {
-        if let Some(field) = object.take(key) {
-            is_other = true;
-            field.reject_unbuilt("serving custom and foundation models");
+/// What serves, and its own name even where the rest of it is wrong.
+fn read_model<'a>(object: &mut Object<'a>, entity: &Field<'a>) -> Option<(Option<String>, Option<External<'a>>)> {
+    let own = ["entity_name", "entity_version", "url", "task"];
+    if let Some(field) = object.take("external_model") {
+        for key in own {
+            if let Some(field) = object.take(key) {
+                field.reject("no such key beside `external_model`");
+            }
         }
+        let model = field.node.entry("name").and_then(|name| name.text()).filter(|name| !name.is_empty());
+        return Some((model.map(str::to_owned), external_model::read(&field)));
     }
-    let Some(field) = object.take("external_model") else {
-        if !is_other {
-            object.report_missing("external_model", "the model that serves");
-        }
+    if own.iter().all(|key| entity.node.entry(key).is_none()) {
+        object.pass_over(&own);
+        object.report_missing("external_model", "the model that serves");
         return None;
-    };
-    let model = field.node.entry("name").and_then(|name| name.text()).filter(|name| !name.is_empty());
-    Some((model, external_model::read(&field)))
+    }
+    Some(registered_model::read(object, entity))
 }
 
 /// The default is the model's name with `.` and `:` turned into `-`.

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     fn id(workspace_id: Option<&str>, entity: &str) -> String {
-        let owner = Owner { account_id: Some("acme"), workspace_id, is_logged: true };
+        let owner = Owner { account_id: Some("acme"), workspace_id, ..Owner::default() };
         served_entity_id(&owner, "chat", &serde_json::from_str(entity).unwrap())
     }
 

@@ -6,6 +6,7 @@ use super::{
     reader::{Field, Object, Word},
     url,
 };
+use crate::limits::{Conflict, Reserve, Rules};
 
 pub(super) fn read(field: &Field<'_>, hash: String) -> Option<Config> {
     let mut policy = field.object()?;
@@ -14,7 +15,8 @@ pub(super) fn read(field: &Field<'_>, hash: String) -> Option<Config> {
     let scope = policy.read_or("scope", Scope::default(), read_scope);
     let identity = read_identity(field, &mut policy);
     let (unmatched, unmatched_cluster) = read_unmatched(&mut policy).unzip();
-    reject_other_modes(&mut policy);
+    let rules = read_rules(&mut policy);
+    reject_other_stores(&mut policy);
     let max_request_bytes = policy.read_or("max_request_bytes", 16 << 20, |bytes| bytes.bytes(1));
     let logging = policy.read_if("logging", logging::read);
     // A broken `logging` is there all the same.
@@ -23,6 +25,7 @@ pub(super) fn read(field: &Field<'_>, hash: String) -> Option<Config> {
         account_id: account_id.as_ref().and_then(Option::as_deref),
         workspace_id: workspace_id.as_ref().and_then(Option::as_deref),
         is_logged,
+        rules: rules.unwrap_or_default(),
     };
     let mut claims = Claims::default();
     if let Some(Some(logging)) = &logging
@@ -38,6 +41,7 @@ pub(super) fn read(field: &Field<'_>, hash: String) -> Option<Config> {
     let names = claims.settle();
     Some(Config {
         hash,
+        shadow: rules?.shadow,
         scope: scope?,
         identity: identity?,
         unmatched: unmatched?,
@@ -90,15 +94,46 @@ fn read_unmatched(policy: &mut Object<'_>) -> Option<(Unmatched, Option<String>)
     }
 }
 
-/// Modes of which only the default is built.
-fn reject_other_modes(policy: &mut Object<'_>) {
-    let mut only = |key, built: &'static str, other: &'static str, feature| {
-        policy.read_if(key, |field| field.choice(&[(built, Word::Built(())), (other, Word::Unbuilt(feature))]));
-    };
-    only("enforcement", "enforce", "shadow", "shadow enforcement");
-    only("limit_conflict", "strictest", "databricks", "Databricks' rule for several limits");
-    only("accounting", "after_response", "reserve", "the reservation of tokens");
-    policy.reject_unbuilt("reserve", "the reservation of tokens");
+/// What holds for all limits of all endpoints.
+fn read_rules(policy: &mut Object<'_>) -> Option<Rules> {
+    let shadow = policy.read_or("enforcement", false, |field| {
+        field.choice(&[("enforce", Word::Built(false)), ("shadow", Word::Built(true))])
+    });
+    let conflict = policy.read_or("limit_conflict", Conflict::Strictest, |field| {
+        field.choice(&[
+            ("strictest", Word::Built(Conflict::Strictest)),
+            ("databricks", Word::Built(Conflict::Databricks)),
+        ])
+    });
+    let reserves = policy.read_or("accounting", false, |field| {
+        field.choice(&[("after_response", Word::Built(false)), ("reserve", Word::Built(true))])
+    });
+    let reserve = policy.read_or("reserve", DEFAULT_RESERVE, read_reserve);
+    let (reserves, reserve) = (reserves?, reserve?);
+    Some(Rules { conflict: conflict?, shadow: shadow?, reserve: reserves.then_some(reserve) })
+}
+
+/// The contract's own figures.
+const DEFAULT_RESERVE: Reserve = Reserve { default_max_tokens: 1_024, cap: 16_384 };
+
+fn read_reserve(field: &Field<'_>) -> Option<Reserve> {
+    let mut reserve = field.object()?;
+    let default_max_tokens =
+        reserve.read_or("default_max_tokens", DEFAULT_RESERVE.default_max_tokens, |tokens| tokens.whole(1..=u64::MAX));
+    let cap = reserve.read_or("cap", DEFAULT_RESERVE.cap, |tokens| tokens.whole(1..=u64::MAX));
+    reserve.close();
+    let reserve = Reserve { default_max_tokens: default_max_tokens?, cap: cap? };
+    if reserve.cap < reserve.default_max_tokens {
+        field.report(
+            format!("a `cap` of {}", reserve.cap),
+            format!("at least `default_max_tokens`, which is {}", reserve.default_max_tokens),
+        );
+        return None;
+    }
+    Some(reserve)
+}
+
+fn reject_other_stores(policy: &mut Object<'_>) {
     policy.read_if("limits_store", |store| {
         if store.node.entry("rls").is_some() {
             store.reject("`local`: a remote limit store (`rls`) is not built yet");

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use super::reader::{Field, Object, Word};
-use crate::limits::{Limit, LimitKey, Period, Unit};
+use crate::limits::{Limit, LimitKey, Period, Unit, Weight, nano_usd};
 
 /// Databricks' own bounds for an endpoint.
 const MAX_LIMITS: usize = 20;
@@ -16,18 +16,21 @@ const UNITS: [(&str, Unit); 4] = [
     ("output_tokens", Unit::OutputTokens),
 ];
 
-pub(super) fn read_all(field: &Field<'_>) -> Option<Vec<Limit>> {
+/// The limits, and where each stands.
+pub(super) type Placed<'a> = Vec<(Field<'a>, Limit)>;
+
+pub(super) fn read_all<'a>(field: &Field<'a>) -> Option<Placed<'a>> {
     let items = field.items()?;
     let limits: Vec<Option<Limit>> = items.iter().map(read).collect();
     if limits.len() > MAX_LIMITS {
         field.report(format!("{} limits", limits.len()), format!("at most {MAX_LIMITS} for an endpoint"));
     }
-    let groups = limits.iter().flatten().filter(|limit| matches!(limit.key, LimitKey::UserGroup(_))).count();
+    let groups = limits.iter().flatten().filter(|limit| limit.key.group().is_some()).count();
     if groups > MAX_GROUP_LIMITS {
         field.report(format!("{groups} limits for groups"), format!("at most {MAX_GROUP_LIMITS} for an endpoint"));
     }
     report_repeated(&items, &limits);
-    limits.into_iter().collect()
+    items.into_iter().zip(limits).map(|(field, limit)| Some((field, limit?))).collect()
 }
 
 /// Two limits of one unit for the same subject and period would share a counter.
@@ -53,28 +56,38 @@ fn read(field: &Field<'_>) -> Option<Limit> {
     let mut limit = field.object()?;
     let key = read_key(&mut limit);
     let units = read_units(field, &mut limit);
-    let period = limit.read("renewal_period", "`second`, `minute` or `hour`", |period| {
+    let period = limit.read("renewal_period", "`second`, `minute`, `hour`, `day` or `month`", |period| {
         period.choice(&[
             ("second", Word::Built(Period::Second)),
             ("minute", Word::Built(Period::Minute)),
             ("hour", Word::Built(Period::Hour)),
-            ("day", Word::Unbuilt("a period of a day")),
-            ("month", Word::Unbuilt("a period of a month")),
+            ("day", Word::Built(Period::Day)),
+            ("month", Word::Built(Period::Month)),
         ])
     });
     let name = limit.read_if("name", Field::owned);
-    let mode = limit.read_or("mode", (), |mode| {
-        mode.choice(&[("enforce", Word::Built(())), ("shadow", Word::Unbuilt("a limit in shadow mode"))])
+    let shadow = limit
+        .read_or("mode", false, |mode| mode.choice(&[("enforce", Word::Built(false)), ("shadow", Word::Built(true))]));
+    let units_with_input = units.as_ref().is_none_or(|units| units.iter().any(|(unit, _)| unit.has_input()));
+    let weight = limit.read_or("cached_input_weight", Weight::FULL, |weight| {
+        if !units_with_input {
+            weight.warn("a weight of cached input", "`tokens` or `input_tokens`: no other unit counts input tokens");
+        }
+        read_weight(weight)
     });
-    limit.reject_unbuilt("per", "a limit per member");
-    if let Some(weight) = limit.take("cached_input_weight")
-        && weight.node.whole() != Some(1)
-    {
-        weight.reject("`1`: another weight of cached tokens is not built yet");
-    }
     limit.close();
-    mode?;
-    Some(Limit { key: key?, units: units?, period: period?, name: name? })
+    let (shadow, cached_input_weight) = (shadow?, weight?);
+    Some(Limit { key: key?, units: units?, period: period?, name: name?, cached_input_weight, shadow })
+}
+
+fn read_weight(field: &Field<'_>) -> Option<Weight> {
+    let weight = field.amount()?;
+    if weight > 1.0 {
+        field.reject("a number from 0 to 1");
+        return None;
+    }
+    // At most a million, which a `u32` holds.
+    Some(Weight((weight * f64::from(Weight::FULL.0)).round() as u32))
 }
 
 #[derive(Clone, Copy)]
@@ -94,7 +107,15 @@ fn read_key(limit: &mut Object<'_>) -> Option<LimitKey> {
             ("user_group", Word::Built(Subject::UserGroup)),
         ])
     });
-    let field = limit.take("principal");
+    let (field, per) = (limit.take("principal"), limit.take("per"));
+    let each_member = match &per {
+        Some(per) => per.choice(&[("group", Word::Built(false)), ("member", Word::Built(true))])?,
+        None => false,
+    };
+    if let (Some(per), Some(Subject::Endpoint | Subject::User | Subject::ServicePrincipal)) = (&per, subject) {
+        per.reject("no such key: only a limit of a `user_group` has members");
+        return None;
+    }
     let principal = match &field {
         Some(principal) => Some(principal.owned()?),
         None => None,
@@ -110,6 +131,7 @@ fn read_key(limit: &mut Object<'_>) -> Option<LimitKey> {
         (Subject::User, None) => Some(LimitKey::EachUser),
         (Subject::User, Some(name)) => Some(LimitKey::User(name)),
         (Subject::ServicePrincipal, Some(name)) => Some(LimitKey::ServicePrincipal(name)),
+        (Subject::UserGroup, Some(name)) if each_member => Some(LimitKey::EachMember(name)),
         (Subject::UserGroup, Some(name)) => Some(LimitKey::UserGroup(name)),
         (Subject::ServicePrincipal | Subject::UserGroup, None) => {
             limit.report_missing("principal", "the name of whom the limit is for");
@@ -126,11 +148,12 @@ fn read_units(field: &Field<'_>, limit: &mut Object<'_>) -> Option<Vec<(Unit, u6
         }
     }
     if let Some(cost) = limit.take("cost_usd") {
-        cost.reject_unbuilt("a limit of cost");
-    } else if units.is_empty() {
+        units.push(cost.amount().map(|usd| (Unit::CostUsd, nano_usd(usd))));
+    }
+    if units.is_empty() {
         field.report(
             "a limit without any unit",
-            "`calls`, `tokens`, `input_tokens`, `output_tokens` or several of them",
+            "`calls`, `tokens`, `input_tokens`, `output_tokens`, `cost_usd` or several of them",
         );
     }
     units.into_iter().collect()

@@ -76,8 +76,19 @@ impl<'a> Secrets<'a> {
 
 /// `Bearer` and the secret that exactly one of `key` (a reference) and `plaintext` gives.
 pub(super) fn bearer_of(object: &mut Object<'_>, key: &'static str, plaintext: &'static str) -> Option<Secret> {
+    secret_of(object, key, plaintext, BEARER)
+}
+
+/// The secret alone.
+pub(super) fn plain_of(object: &mut Object<'_>, key: &'static str, plaintext: &'static str) -> Option<Secret> {
+    secret_of(object, key, plaintext, "")
+}
+
+const BEARER: &str = "Bearer ";
+
+fn secret_of(object: &mut Object<'_>, key: &'static str, plaintext: &'static str, prefix: &str) -> Option<Secret> {
     match (object.take(key), object.take(plaintext)) {
-        (Some(reference), None) => bearer(&reference),
+        (Some(reference), None) => referred(&reference, prefix),
         (None, Some(value)) => {
             value.warn(
                 "a secret (not shown)",
@@ -87,7 +98,7 @@ pub(super) fn bearer_of(object: &mut Object<'_>, key: &'static str, plaintext: &
                 value.reject_unseen("a text");
                 return None;
             };
-            authorization(&value, text)
+            header_value(&value, text, prefix)
         }
         (Some(_), Some(value)) => {
             value.report("a second secret (not shown)", format!("exactly one of `{key}` and `{plaintext}`"));
@@ -104,6 +115,10 @@ const REFERENCE: &str = "`{{secrets/SCOPE/KEY}}` or `{{env/NAME}}`";
 
 /// `Bearer` and the secret that `field` refers to; empty where that is missing and may be.
 pub(super) fn bearer(field: &Field<'_>) -> Option<Secret> {
+    referred(field, BEARER)
+}
+
+fn referred(field: &Field<'_>, prefix: &str) -> Option<Secret> {
     let variable = match field.node {
         Node::Text(text) => variable(text),
         _ => None,
@@ -114,7 +129,7 @@ pub(super) fn bearer(field: &Field<'_>) -> Option<Secret> {
     };
     let secrets = &field.findings.secrets;
     if let Some(value) = secrets.resolve(variable.clone()) {
-        return authorization(field, &value);
+        return header_value(field, &value, prefix);
     }
     let found = format!("no environment variable `{variable}`");
     let expected = "the secret in it: Envoy must have it and hand it to the VM";
@@ -130,12 +145,12 @@ pub(super) fn bearer(field: &Field<'_>) -> Option<Secret> {
     }
 }
 
-fn authorization(field: &Field<'_>, value: &str) -> Option<Secret> {
+fn header_value(field: &Field<'_>, value: &str, prefix: &str) -> Option<Secret> {
     if value.is_empty() || !value.bytes().all(|b| b.is_ascii_graphic()) {
         field.reject_unseen("a secret of visible ASCII characters, without spaces or line ends: it goes into a header");
         return None;
     }
-    Some(Secret::new(format!("Bearer {value}")))
+    Some(Secret::new(format!("{prefix}{value}")))
 }
 
 /// The environment variable that a reference names.

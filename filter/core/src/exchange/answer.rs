@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use super::{Gateway, Phase, facts::Facts};
 use crate::{
-    attempt::{ATTEMPTS, Failure, Note, read_notes},
+    api::Api,
+    attempt::{ATTEMPTS, Failure, Note, REFUSED_HEADER, read_notes},
     config::{Endpoint, ServedEntity},
     headers::Headers,
     host::{Effect, Host, Step, Verdict},
@@ -14,7 +15,7 @@ use crate::{
     paths::Shape,
     provider,
     reply::{Denied, Standings, databricks_error, text},
-    response::{Piece, Reader},
+    response::{Filter, Piece, Reader},
 };
 
 /// The request has gone to the primary.
@@ -78,7 +79,7 @@ impl AwaitAnswer {
             complete_notes(&mut notes, failure_of(details), self.sent_at, host);
         }
         let mut effects = Vec::with_capacity(24);
-        self.facts.restore(&mut effects);
+        self.facts.restore(gateway, &mut effects);
         provider::scrub_response(&headers, &mut effects);
         let mut answer = ReadAnswer {
             provider_status: own_details.is_none().then_some(status),
@@ -182,15 +183,22 @@ impl ReadAnswer {
         let is_packed =
             headers.value("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
         match self.provider_status {
+            // What is no model's text has no usage.
+            Some(200..=299) if matches!(self.facts.asked, Api::CountTokens | Api::Predict) => Body::Passed,
             Some(200..=299) => {
                 let kind = headers.text("content-type").filter(|_| !is_packed);
-                let mut reader = Reader::new(kind.unwrap_or_default(), drop_usage);
+                let filter = Filter::new(self.facts.shape, drop_usage);
+                let mut reader = Reader::new(self.facts.asked, kind.unwrap_or_default(), filter);
                 if end {
                     reader.push(Vec::new(), true);
                 }
                 Body::Read(reader)
             }
             Some(400..) if self.facts.shape == Shape::Databricks && !end && !is_packed => {
+                Body::Reshaped { gone: false }
+            }
+            // The attempt role's own; what other filters answer passes.
+            None if self.facts.shape == Shape::Databricks && !end && headers.value(REFUSED_HEADER).is_some() => {
                 Body::Reshaped { gone: false }
             }
             _ => Body::Passed,

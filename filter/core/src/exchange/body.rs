@@ -1,23 +1,17 @@
 //! The whole request is there: endpoint, permission, limits, plan, and the first attempt's request.
 
-use super::{
-    Gateway, Phase,
-    answer::AwaitAnswer,
-    close::{Refused, Replied},
-    facts::Facts,
-    headers::permitted,
-    own,
-};
+use super::{Gateway, Phase, answer::AwaitAnswer, close::Replied, facts::Facts, gate, headers::permitted, own};
 use crate::{
+    api::Api,
     attempt::{self, Handover},
-    config::{Endpoint, Plan, Task},
+    config::{Endpoint, Plan},
     host::{Effect, Host, Step},
-    limits::{Admission, Charge, Unit},
-    metrics::Metric,
     paths::{AUTHORITY_HEADER, CLUSTER_HEADER},
-    plan, provider,
-    reply::{Denied, Standings, text},
+    plan,
+    provider::{self, Call},
+    reply::{Denied, text},
     request::{self, ApiRequest, InvalidRequest, Prompt},
+    translate::{Way, way},
 };
 
 /// The headers have passed; the body is being buffered.
@@ -25,13 +19,13 @@ use crate::{
 pub struct AwaitBody {
     facts: Facts,
     /// What the path asks for; `None`: whatever the endpoint is for.
-    task: Option<Task>,
+    api: Option<Api>,
     size: usize,
 }
 
 impl AwaitBody {
-    pub fn new(facts: Facts, task: Option<Task>) -> Self {
-        Self { facts, task, size: 0 }
+    pub fn new(facts: Facts, api: Option<Api>) -> Self {
+        Self { facts, api, size: 0 }
     }
 
     /// `size` bytes are there.
@@ -74,7 +68,7 @@ impl AwaitBody {
     }
 
     fn send(self, gateway: &Gateway, body: &[u8], host: &impl Host) -> Result<(Phase, Step), Box<Replied>> {
-        let Self { mut facts, task, .. } = self;
+        let Self { mut facts, api, .. } = self;
         let mut request = match request::parse(body) {
             Ok(request) => request,
             Err(InvalidRequest(why)) => return Err(Replied::new(facts, Denied::InvalidRequest(why))),
@@ -95,18 +89,29 @@ impl AwaitBody {
         }
         let fault = || Denied::Unavailable("the gateway lost its own configuration");
         let Some(endpoint) = facts.endpoint(gateway) else { return Err(Replied::new(facts, fault())) };
-        if let Err(InvalidRequest(why)) = fits(endpoint, task, &request) {
+        let api = api.unwrap_or(Api::of_task(endpoint.task));
+        facts.asked = api;
+        if let Err(InvalidRequest(why)) = fits(endpoint, api, &request) {
             return Err(Replied::new(facts, Denied::InvalidRequest(why)));
         }
         let Some(plan) = plan::draw(endpoint, host.random()) else { return Err(Replied::new(facts, fault())) };
-        let charge = match limited(endpoint, &facts, host) {
-            Ok(charge) => charge,
+        let plan = match plan::able(endpoint, plan, api) {
+            Some(plan) => plan,
+            None => {
+                let why = format!("no model of endpoint {} counts tokens: send the request itself", endpoint.name);
+                return Err(Replied::new(facts, Denied::InvalidRequest(why)));
+            }
+        };
+        let plan = &*plan;
+        let admitted = match gate::admit(endpoint, &mut facts, plan, &request, host) {
+            Ok(admitted) => admitted,
             Err(refused) => return Err(Replied::at_gate(facts, plan, *refused)),
         };
-        let effects = first_attempt(gateway, &facts, endpoint, plan, body, &request);
+        let mut effects = first_attempt(gateway, &facts, endpoint, plan, api, body, &request);
+        effects.extend(admitted.effects);
         let drop_usage = request.is_stream() && !request.asks_for_usage();
         let sent_at = host.now();
-        let phase = AwaitAnswer::new(facts, plan.entities.clone(), charge, drop_usage, sent_at);
+        let phase = AwaitAnswer::new(facts, plan.entities.clone(), admitted.charge, drop_usage, sent_at);
         Ok((Phase::AwaitAnswer(Box::new(phase)), Step::next(effects)))
     }
 }
@@ -131,47 +136,22 @@ fn take_facts(facts: &mut Facts, request: &mut ApiRequest) -> Result<(), Invalid
     Ok(())
 }
 
-/// Whether the endpoint serves what the path asks for, and the body holds it.
-fn fits(endpoint: &Endpoint, task: Option<Task>, request: &ApiRequest) -> Result<(), InvalidRequest> {
-    if task.is_some_and(|task| task != endpoint.task) {
-        let (name, task) = (&endpoint.name, endpoint.task.name());
+/// Whether the endpoint serves what is asked for, and the body holds it.
+fn fits(endpoint: &Endpoint, api: Api, request: &ApiRequest) -> Result<(), InvalidRequest> {
+    if api.task() != endpoint.task {
+        let (name, task) = (&endpoint.name, endpoint.task.name().unwrap_or("a model of its own API"));
         return Err(InvalidRequest(format!("endpoint {name} serves {task}: send the request to that API's path")));
     }
-    let (prompt, name) = match endpoint.task {
-        Task::Chat => (Prompt::Messages, "messages"),
-        Task::Completions => (Prompt::Prompt, "prompt"),
-        Task::Embeddings => (Prompt::Input, "input"),
+    let (prompt, name) = match api {
+        Api::Chat | Api::CountTokens | Api::Messages => (Prompt::Messages, "messages"),
+        Api::Completions => (Prompt::Prompt, "prompt"),
+        Api::Embeddings | Api::Responses => (Prompt::Input, "input"),
+        Api::Predict => return Ok(()),
     };
     if request.prompt != Some(prompt) {
-        return Err(InvalidRequest(format!("the request has no `{name}`, which {} needs", endpoint.task.name())));
+        return Err(InvalidRequest(format!("the request has no `{name}`, which this API needs")));
     }
     Ok(())
-}
-
-fn limited(endpoint: &Endpoint, facts: &Facts, host: &impl Host) -> Result<Charge, Box<Refused>> {
-    let Some(caller) = &facts.caller else { return Ok(Charge::default()) };
-    if endpoint.limits.is_empty() {
-        return Ok(Charge::default());
-    }
-    match endpoint.limits.admit(host, host.now() / 1_000_000, caller) {
-        Admission::Admitted(charge) => Ok(charge),
-        Admission::Refused(refusal) => Err(Box::new(Refused {
-            denied: Denied::Limited {
-                message: endpoint.limits.message(&endpoint.name, &refusal),
-                about_tokens: refusal.unit != Unit::Calls,
-                retry_after_seconds: refusal.retry_after_seconds(),
-            },
-            limit: endpoint.limits.label(refusal.limit),
-            standings: Standings { requests: refusal.requests, tokens: refusal.tokens },
-            counted: Metric::LimitsRefused,
-        })),
-        Admission::Contended => Err(Box::new(Refused {
-            denied: Denied::Unavailable("the gateway's counters are under contention: send the request again"),
-            limit: None,
-            standings: Standings::default(),
-            counted: Metric::LimitsContended,
-        })),
-    }
 }
 
 /// The primary's request, and what the attempt role needs for the others.
@@ -180,19 +160,28 @@ fn first_attempt(
     facts: &Facts,
     endpoint: &Endpoint,
     plan: &Plan,
+    api: Api,
     body: &[u8],
     request: &ApiRequest,
 ) -> Vec<Effect> {
     let mut effects = Vec::with_capacity(24);
-    provider::scrub_request(facts.headers(), &mut effects);
     let Some(entity) = plan.entities.first().and_then(|primary| endpoint.entities.get(*primary)) else {
         return effects;
     };
-    let streams_usage = request.is_stream() && endpoint.task != Task::Embeddings;
-    let spliced = request::splice(body, request, &entity.model, streams_usage);
+    provider::scrub_request(facts.headers(), entity, &mut effects);
+    let call = Call { api, stream: request.is_stream() };
+    let streams_usage = call.stream && api.has_stream_options();
+    let spliced = match api {
+        Api::Predict => request::strip(body, request),
+        _ => request::splice(body, request, &entity.model, streams_usage),
+    };
     let fallbacks = plan.entities.len().saturating_sub(1);
-    if fallbacks > 0 {
+    // Each attempt translates afresh what the caller sent, so what goes from here is still in his words.
+    let translates_first = way(api, &entity.provider) != Some(Way::Same);
+    if fallbacks > 0 || translates_first {
         let handover = Handover {
+            translates_first,
+            call,
             config: gateway.config.hash.clone(),
             endpoint: facts.endpoint.unwrap_or_default(),
             entities: plan.entities.clone(),
@@ -200,7 +189,7 @@ fn first_attempt(
         };
         effects.push(Effect::SetState(attempt::PLAN, handover.write()));
     }
-    provider::address(entity, endpoint.task, AUTHORITY_HEADER, &mut effects);
+    provider::address(endpoint, entity, call, AUTHORITY_HEADER, Some(facts.headers()), &mut effects);
     effects.push(Effect::SetRequestHeader("accept-encoding".into(), text("identity")));
     effects.push(Effect::SetRequestHeader(CLUSTER_HEADER.into(), text(plan.cluster.clone())));
     effects.push(Effect::SetRequestHeader("x-envoy-max-retries".into(), text(fallbacks.to_string())));

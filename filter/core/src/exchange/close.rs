@@ -4,13 +4,12 @@ use super::{
     Gateway, Phase,
     answer::{AwaitAnswer, Body, ReadAnswer},
     facts::Facts,
+    gate,
 };
 use crate::{
     attempt::{ATTEMPTS, Failure, Note, read_notes},
     config::{Endpoint, Plan, ServedEntity},
     host::{Effect, Host, Step},
-    limits::{Charge, Tokens},
-    metrics::Metric,
     record::{self, Attempted, Exchanged},
     reply::{Denied, Standings},
     response::Read,
@@ -29,7 +28,7 @@ pub struct Refused {
     pub denied: Denied,
     pub limit: Option<String>,
     pub standings: Standings,
-    pub counted: Metric,
+    pub effects: Vec<Effect>,
 }
 
 /// A request that no model answers.
@@ -44,8 +43,8 @@ pub struct Replied {
     /// The limit that refused it.
     limit: Option<String>,
     standings: Standings,
-    /// What happened to it in numbers.
-    counted: Option<Metric>,
+    /// What there is to count of it.
+    effects: Vec<Effect>,
 }
 
 impl Replied {
@@ -54,7 +53,15 @@ impl Replied {
     }
 
     pub fn by_envoy(facts: Facts, status: u16) -> Self {
-        Self { facts, denied: None, status, entity: None, limit: None, standings: Standings::default(), counted: None }
+        Self {
+            facts,
+            denied: None,
+            status,
+            entity: None,
+            limit: None,
+            standings: Standings::default(),
+            effects: Vec::new(),
+        }
     }
 
     pub fn abandoned(facts: Facts) -> Box<Self> {
@@ -63,18 +70,16 @@ impl Replied {
 
     /// Refused at the gate, with a plan drawn.
     pub fn at_gate(facts: Facts, plan: &Plan, refused: Refused) -> Box<Self> {
-        let Refused { denied, limit, standings, counted } = refused;
+        let Refused { denied, limit, standings, effects } = refused;
         let entity = plan.entities.first().copied();
-        Box::new(Self { entity, limit, standings, counted: Some(counted), ..*Self::new(facts, denied) })
+        Box::new(Self { entity, limit, standings, effects, ..*Self::new(facts, denied) })
     }
 
     /// Answers, and waits for the end.
-    pub fn reply(self: Box<Self>) -> (Phase, Step) {
+    pub fn reply(mut self: Box<Self>) -> (Phase, Step) {
         let reply = self.denied.as_ref().map(|denied| denied.reply(self.facts.shape, &self.facts.id, &self.standings));
         let mut step = reply.map(Step::reply).unwrap_or_default();
-        if let Some(metric) = self.counted {
-            step.effects.insert(0, Effect::Count(metric, 1));
-        }
+        step.effects.splice(0..0, self.effects.drain(..));
         (Phase::Replied(self), step)
     }
 
@@ -105,8 +110,8 @@ impl AwaitAnswer {
         if let Some(entity) = running {
             attempts.push(unnoted(entity, None, Some("client_gone"), &attempts, self.sent_at, exchanged.ended_at));
         }
-        let mut effects = Vec::with_capacity(8);
-        self.facts.restore(&mut effects);
+        let mut effects = gate::settled(endpoint, None, &self.charge, Usage::default(), host);
+        self.facts.restore(gateway, &mut effects);
         effects.extend(recorded(gateway, &Exchanged { status: CLIENT_GONE, attempts: &attempts, ..exchanged }, false));
         (Phase::Settled, Step::next(effects))
     }
@@ -133,7 +138,7 @@ impl ReadAnswer {
         {
             attempts.push(unnoted(entity, self.provider_status, None, &attempts, self.sent_at, self.first_byte_at));
         }
-        let mut effects = settled(endpoint, &self.charge, usage, host);
+        let mut effects = gate::settled(endpoint, entity, &self.charge, usage, host);
         let exchanged = Exchanged {
             status: self.status,
             output_characters: usage.source.map(|_| read.characters),
@@ -168,18 +173,9 @@ fn nothing_used<'a>(
         entity,
         streaming: facts.streaming,
         input_characters: facts.prompt_characters,
+        would_limit: facts.would_limit.as_deref(),
         ended_at: host.now(),
         ..Exchanged::blank(&gateway.config, &gateway.node, &facts.id, facts.received_at)
-    }
-}
-
-/// Charges what was used to the limits that admitted the request.
-fn settled(endpoint: Option<&Endpoint>, charge: &Charge, usage: Usage, host: &impl Host) -> Vec<Effect> {
-    let used = Tokens { input: usage.input, output: usage.output };
-    let Some(endpoint) = endpoint.filter(|_| used != Tokens::default()) else { return Vec::new() };
-    match endpoint.limits.settle(host, host.now() / 1_000_000, charge, used) {
-        Ok(()) => Vec::new(),
-        Err(_) => vec![Effect::Count(Metric::LimitsContended, 1)],
     }
 }
 

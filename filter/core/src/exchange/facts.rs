@@ -5,13 +5,13 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::Gateway;
 use crate::{
+    api::Api,
     caller::Caller,
     config::Endpoint,
     headers::Headers,
     host::{Effect, Host},
     id::uuid,
     paths::{Shape, Target},
-    provider,
     request::{InvalidRequest, MAX_USAGE_CONTEXT_BYTES},
 };
 
@@ -26,6 +26,8 @@ pub struct Facts {
     /// `databricks_request_id`.
     pub id: String,
     pub shape: Shape,
+    /// What is asked for; where the path does not say it, known with the endpoint.
+    pub asked: Api,
     /// The path's pattern, as the record's `api`.
     pub api: &'static str,
     /// Nanoseconds since the Unix epoch.
@@ -37,18 +39,21 @@ pub struct Facts {
     pub usage_context: BTreeMap<String, String>,
     pub streaming: bool,
     pub prompt_characters: Option<u64>,
+    /// What would have refused the request, were it not in shadow mode: a limit's label, or `permissions`.
+    pub would_limit: Option<String>,
     headers: Headers,
 }
 
 impl Facts {
     pub fn new(headers: Headers, pattern: &'static str, target: Target, host: &impl Host) -> Self {
-        let shape = match target {
-            Target::Query { shape, .. } => shape,
-            Target::Local(_) => Shape::OpenAi,
+        let (shape, api) = match target {
+            Target::Query { shape, api } => (shape, api),
+            Target::Local(local) => (local.shape(), None),
         };
         Self {
             id: uuid(host.random(), host.random()),
             shape,
+            asked: api.unwrap_or(Api::Chat),
             api: pattern,
             received_at: host.now(),
             caller: None,
@@ -57,6 +62,7 @@ impl Facts {
             usage_context: BTreeMap::new(),
             streaming: false,
             prompt_characters: None,
+            would_limit: None,
             headers,
         }
     }
@@ -95,8 +101,9 @@ impl Facts {
     }
 
     /// Takes the credential out of the request's headers, which access logs share, and puts back what the client sent.
-    pub fn restore(&self, effects: &mut Vec<Effect>) {
-        effects.extend(provider::CREDENTIALS.iter().map(|name| Effect::RemoveRequestHeader(Cow::Borrowed(name))));
+    pub fn restore(&self, gateway: &Gateway, effects: &mut Vec<Effect>) {
+        let own = self.endpoint(gateway).map(|endpoint| endpoint.own_headers.as_slice()).unwrap_or_default();
+        effects.extend(own.iter().map(|name| Effect::RemoveRequestHeader(Cow::Owned(name.clone()))));
         for name in RESTORED {
             if let Some(value) = self.headers.value(name) {
                 effects.push(Effect::SetRequestHeader(name.into(), Cow::Owned(value.to_vec())));

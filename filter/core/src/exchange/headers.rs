@@ -35,8 +35,8 @@ fn admit(
     if facts.headers().value(":method") != Some(matched.method.as_bytes()) {
         return Err(Replied::new(facts, Denied::MethodNotAllowed { allowed: matched.method }));
     }
-    let (task, local) = match matched.target {
-        Target::Query { task, .. } => (task, None),
+    let (api, local) = match matched.target {
+        Target::Query { api, .. } => (api, None),
         Target::Local(local) => (None, Some(local)),
     };
     if let Some(reply) = local.and_then(|local| own::without_caller(local, &facts)) {
@@ -46,7 +46,7 @@ fn admit(
         Ok(caller) => facts.caller = Some(caller),
         Err(why) => return Err(Replied::new(facts, Denied::Unauthenticated(why.0))),
     }
-    if let Some(reply) = local.and_then(|local| own::for_caller(local, gateway, &facts)) {
+    if let Some(reply) = local.and_then(|local| own::for_caller(local, gateway, &facts, matched.endpoint, host)) {
         return Ok((Phase::Outside, Step::reply(reply)));
     }
     if let Some(name) = matched.endpoint {
@@ -68,13 +68,17 @@ fn admit(
         let why = "the request's body is empty: send a JSON object";
         return Err(Replied::new(facts, Denied::InvalidRequest(why.into())));
     }
-    Ok((Phase::AwaitBody(Box::new(AwaitBody::new(facts, task))), Step::wait()))
+    Ok((Phase::AwaitBody(Box::new(AwaitBody::new(facts, api))), Step::wait()))
 }
 
 /// The endpoint is known: whether the caller may query it.
-pub fn permitted(gateway: &Gateway, facts: Facts) -> Result<Facts, Box<Replied>> {
+pub fn permitted(gateway: &Gateway, mut facts: Facts) -> Result<Facts, Box<Replied>> {
     match (facts.endpoint(gateway), &facts.caller) {
         (Some(endpoint), Some(caller)) if policy::may_query(endpoint, caller) => Ok(facts),
+        (Some(_), Some(_)) if gateway.config.shadow => {
+            facts.would_limit = Some("permissions".to_owned());
+            Ok(facts)
+        }
         (endpoint, caller) => {
             let denied = Denied::PermissionDenied {
                 caller: caller.as_ref().map(|caller| caller.name().to_owned()).unwrap_or_default(),

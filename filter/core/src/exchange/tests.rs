@@ -7,6 +7,7 @@ mod door;
 pub mod drive;
 mod fallback;
 mod limits;
+mod limits_more;
 mod orders;
 mod record;
 mod refusals;

@@ -3,7 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
 };
 
 use super::{Cas, CasMismatch, Effect, Host, SharedData};
@@ -29,6 +29,8 @@ pub struct FakeHost {
     pub reply: RefCell<Option<Reply>>,
     pub rows: RefCell<Vec<Row>>,
     pub counts: RefCell<Vec<(Metric, u64)>>,
+    pub moves: RefCell<Vec<(Metric, i64)>>,
+    pub lines: RefCell<Vec<String>>,
 }
 
 impl FakeHost {
@@ -80,6 +82,8 @@ impl FakeHost {
                     self.set_property(key, &value);
                 }
                 Effect::Count(metric, count) => self.counts.borrow_mut().push((metric, count)),
+                Effect::Move(metric, offset) => self.moves.borrow_mut().push((metric, offset)),
+                Effect::Warn(line) => self.lines.borrow_mut().push(line),
                 Effect::Record(row) => self.rows.borrow_mut().push(row),
                 Effect::Reply(reply) => {
                     self.called("reply");
@@ -134,8 +138,19 @@ impl SharedData for FakeHost {
         }
     }
 
-    fn create(&self, key: &str, value: &[u8]) {
-        self.data.borrow_mut().insert(key.to_owned(), (value.to_vec(), 1));
+    fn create(&self, key: &str, value: &[u8]) -> Result<(), CasMismatch> {
+        self.called("store");
+        if let Some(left) = self.failing_stores.get().checked_sub(1) {
+            self.failing_stores.set(left);
+            return Err(CasMismatch);
+        }
+        match self.data.borrow_mut().entry(key.to_owned()) {
+            Entry::Vacant(entry) => {
+                entry.insert((value.to_vec(), 1));
+                Ok(())
+            }
+            Entry::Occupied(_) => Err(CasMismatch),
+        }
     }
 }
 

@@ -2,11 +2,14 @@
 //! a load and a compare-and-swap of each key that holds something. Must never admit on a value that somebody else has
 //! changed meanwhile, and never try without a bound.
 
+use std::cell::Cell;
+
 use super::{
     Admission, Charge, Contended, Tokens, Unit,
-    compile::{Counter, Held, Place},
-    packed::Packed,
-    slots, standing,
+    compile::{Held, Place},
+    packed::{ENTRY_BYTES, Packed},
+    slots::{self, Changed},
+    standing,
 };
 use crate::host::{Cas, SharedData};
 
@@ -15,7 +18,7 @@ use crate::host::{Cas, SharedData};
 /// stops at 20 as well.
 pub const MAX_TRIES: usize = 20;
 
-/// How many counters an endpoint's value holds at most (32 KiB): its own are at most 80 (20 limits of 4 units), the rest
+/// How many counters an endpoint's value holds at most (32 KiB): its own are at most 100 (20 limits of 5 units), the rest
 /// is room for those of configurations before, until nothing of them counts.
 pub const ENDPOINT_CAPACITY: usize = 1_024;
 
@@ -26,27 +29,34 @@ pub(super) struct Ledger<'a, D> {
     pub endpoint_key: &'a str,
     /// `None` for a caller without counters of his own.
     pub slot_key: Option<&'a str>,
+    /// What was stored in the slots so far.
+    pub changed: Cell<Changed>,
 }
 
-/// One key's counters, and the version they were loaded at.
+/// One key's counters, and the version they were loaded at; `None`: there is no such key yet.
 struct Loaded {
     packed: Packed,
-    cas: Cas,
+    cas: Option<Cas>,
+    /// How many counters there were.
+    held: usize,
 }
+
+/// What becomes of one counter in a round.
+type Write<'w> = &'w dyn Fn(&mut Packed, &Held, usize);
 
 impl<D: SharedData> Ledger<'_, D> {
     /// Both keys are checked first. Then the caller's slot is charged, and the endpoint's value after it: what has to be
     /// rolled back is the caller's own, where nobody else can be refused for it.
     pub fn admit(&self, mut counters: Vec<Held>) -> Admission {
         for _ in 0..MAX_TRIES {
-            let Ok(slot) = self.look(Place::Caller, &mut counters) else { return Admission::Contended };
-            let Ok(endpoint) = self.look(Place::Endpoint, &mut counters) else { return Admission::Contended };
+            let slot = self.look(Place::Caller, &mut counters);
+            let endpoint = self.look(Place::Endpoint, &mut counters);
             if let Some(refusal) = standing::refusal(&counters, self.now_ms) {
                 self.mend(Place::Caller, slot);
                 self.mend(Place::Endpoint, endpoint);
                 return Admission::Refused(refusal);
             }
-            if self.add(Place::Caller, slot, &counters, call).is_ok() {
+            if self.charge(Place::Caller, slot, &counters).is_ok() {
                 return self.admit_at_endpoint(endpoint, counters);
             }
         }
@@ -56,13 +66,10 @@ impl<D: SharedData> Ledger<'_, D> {
     /// The slot is charged; `counters` have the windows from before.
     fn admit_at_endpoint(&self, mut endpoint: Option<Loaded>, mut counters: Vec<Held>) -> Admission {
         for _ in 0..MAX_TRIES {
-            if self.add(Place::Endpoint, endpoint, &counters, call).is_ok() {
-                return Admission::Admitted(self.charge(counters));
+            if self.charge(Place::Endpoint, endpoint, &counters).is_ok() {
+                return Admission::Admitted(self.charged(counters));
             }
-            endpoint = match self.look(Place::Endpoint, &mut counters) {
-                Ok(endpoint) => endpoint,
-                Err(Contended) => break,
-            };
+            endpoint = self.look(Place::Endpoint, &mut counters);
             if let Some(refusal) = standing::refusal(&counters, self.now_ms) {
                 self.roll_back(&counters);
                 return Admission::Refused(refusal);
@@ -72,81 +79,96 @@ impl<D: SharedData> Ledger<'_, D> {
         Admission::Contended
     }
 
-    /// Adds what an answer used, the caller's counters first. A key that runs out of tries does not keep the other one
-    /// from being charged.
-    pub fn settle(&self, counters: &[Held], used: Tokens) -> Result<(), Contended> {
-        let amount = |counter: &Counter| match counter.unit {
-            Unit::Calls => 0,
-            Unit::Tokens => used.input.saturating_add(used.output),
-            Unit::InputTokens => used.input,
-            Unit::OutputTokens => used.output,
+    /// Adds what an answer used to the period that holds this moment, or puts it in the place of what was reserved. The
+    /// caller's counters first; a key that runs out of tries does not keep the other one from being charged.
+    pub fn settle(&self, counters: &[Held], used: Tokens, reserved: bool) -> Result<(), Contended> {
+        let actual = |held: &Held| used.amount(held.counter.unit, held.counter.cached_input_weight);
+        let concerned = |held: &Held| held.counter.unit != Unit::Calls && actual(held) != held.charged;
+        let write = |packed: &mut Packed, held: &Held, capacity: usize| {
+            let Held { counter, charged, window } = held;
+            if reserved {
+                packed.true_up(counter.tag, counter.period, window.start_ms, *charged, actual(held));
+            } else {
+                packed.charge(counter.tag, counter.period, self.now_ms, actual(held), capacity);
+            }
         };
-        let at_caller = self.settle_at(Place::Caller, counters, amount);
-        let at_endpoint = self.settle_at(Place::Endpoint, counters, amount);
+        let at_caller = self.rounds(Place::Caller, counters, &concerned, &write);
+        let at_endpoint = self.rounds(Place::Endpoint, counters, &concerned, &write);
         at_caller.and(at_endpoint)
     }
 
-    fn settle_at(&self, place: Place, counters: &[Held], amount: impl Fn(&Counter) -> u64) -> Result<(), Contended> {
-        if !charges(place, counters, &amount) {
+    /// Takes what was charged back from the caller's slot. Where even that runs out of tries, his own counters stay too
+    /// high until the period has passed: he may be refused early, but never is one admitted too many.
+    fn roll_back(&self, counters: &[Held]) {
+        let write = |packed: &mut Packed, held: &Held, _: usize| {
+            let Held { counter, charged, window } = held;
+            let start_ms = window.at(self.now_ms, counter.period).start_ms;
+            packed.true_up(counter.tag, counter.period, start_ms, *charged, 0);
+        };
+        let _ = self.rounds(Place::Caller, counters, &|held| held.charged > 0, &write);
+    }
+
+    /// Loads a key, if some counter lies there, and brings its windows into `counters`.
+    fn look(&self, place: Place, counters: &mut [Held]) -> Option<Loaded> {
+        if !counters.iter().any(|held| held.counter.place == place) {
+            return None;
+        }
+        let loaded = self.load(place)?;
+        for held in counters.iter_mut().filter(|held| held.counter.place == place) {
+            held.window = loaded.packed.window(held.counter.tag);
+        }
+        Some(loaded)
+    }
+
+    /// Brings the windows of all into `counters`.
+    pub fn look_at_all(&self, counters: &mut [Held]) {
+        self.look(Place::Caller, counters);
+        self.look(Place::Endpoint, counters);
+    }
+
+    /// One try to charge a key as loaded.
+    fn charge(&self, place: Place, loaded: Option<Loaded>, counters: &[Held]) -> Result<(), Contended> {
+        let concerned = |held: &Held| held.charged > 0;
+        let (Some(loaded), true) = (loaded, concerns(place, counters, &concerned)) else { return Ok(()) };
+        self.write(place, loaded, counters, &concerned, &|packed, held, capacity| {
+            packed.charge(held.counter.tag, held.counter.period, self.now_ms, held.charged, capacity);
+        })
+    }
+
+    /// Loads, writes and stores a key, again until it is stored; nothing where no counter of it is concerned.
+    fn rounds(
+        &self,
+        place: Place,
+        counters: &[Held],
+        concerned: &dyn Fn(&Held) -> bool,
+        write: Write<'_>,
+    ) -> Result<(), Contended> {
+        if !concerns(place, counters, concerned) {
             return Ok(());
         }
         for _ in 0..MAX_TRIES {
-            let loaded = self.load(place)?;
-            if self.add(place, Some(loaded), counters, &amount).is_ok() {
+            let loaded = self.load(place).ok_or(Contended)?;
+            if self.write(place, loaded, counters, concerned, write).is_ok() {
                 return Ok(());
             }
         }
         Err(Contended)
     }
 
-    /// Takes the call back from the caller's slot. Where even that runs out of tries, his own counters stay one too high
-    /// until the period has passed: he may be refused a call early, but never is one admitted too many.
-    fn roll_back(&self, counters: &[Held]) {
-        if !charges(Place::Caller, counters, call) {
-            return;
-        }
-        for _ in 0..MAX_TRIES {
-            let Ok(mut loaded) = self.load(Place::Caller) else { return };
-            for Held { counter, window } in counters.iter().filter(|held| held.counter.place == Place::Caller) {
-                let start_ms = window.at(self.now_ms, counter.period.millis()).start_ms;
-                loaded.packed.give_back(counter.tag, counter.period, start_ms, charged(counter, call));
-            }
-            if self.store(Place::Caller, loaded).is_ok() {
-                return;
-            }
-        }
-    }
-
-    /// Loads a key, if some counter lies there, and brings its windows into `counters`.
-    fn look(&self, place: Place, counters: &mut [Held]) -> Result<Option<Loaded>, Contended> {
-        if !counters.iter().any(|held| held.counter.place == place) {
-            return Ok(None);
-        }
-        let loaded = self.load(place)?;
-        for held in counters.iter_mut().filter(|held| held.counter.place == place) {
-            held.window = loaded.packed.window(held.counter.tag);
-        }
-        Ok(Some(loaded))
-    }
-
-    /// Adds to each counter of a key and stores it; stores nothing where nothing is added.
-    fn add(
+    fn write(
         &self,
         place: Place,
-        loaded: Option<Loaded>,
+        mut loaded: Loaded,
         counters: &[Held],
-        amount: impl Fn(&Counter) -> u64,
+        concerned: &dyn Fn(&Held) -> bool,
+        write: Write<'_>,
     ) -> Result<(), Contended> {
-        let Some(mut loaded) = loaded.filter(|_| charges(place, counters, &amount)) else { return Ok(()) };
         let capacity = match place {
             Place::Caller => slots::SLOT_CAPACITY,
             Place::Endpoint => ENDPOINT_CAPACITY,
         };
-        for Held { counter, .. } in counters.iter().filter(|held| held.counter.place == place) {
-            let amount = charged(counter, &amount);
-            if amount > 0 {
-                loaded.packed.charge(counter.tag, counter.period, self.now_ms, amount, capacity);
-            }
+        for held in counters.iter().filter(|held| is_written(held, place) && concerned(held)) {
+            write(&mut loaded.packed, held, capacity);
         }
         self.store(place, loaded)
     }
@@ -159,16 +181,35 @@ impl<D: SharedData> Ledger<'_, D> {
         }
     }
 
-    /// A key that does not exist is created at configure, never here, where two creators would wipe each other.
-    fn load(&self, place: Place) -> Result<Loaded, Contended> {
-        let key = self.key(place).ok_or(Contended)?;
-        let (bytes, cas) = self.data.load(key).ok_or(Contended)?;
-        Ok(Loaded { packed: Packed::read(&bytes, self.now_ms), cas })
+    /// `None` only where there is no such key in this exchange.
+    fn load(&self, place: Place) -> Option<Loaded> {
+        let key = self.key(place)?;
+        Some(match self.data.load(key) {
+            Some((bytes, cas)) => {
+                let packed = Packed::read(&bytes, self.now_ms);
+                Loaded { held: packed.len(), packed, cas: Some(cas) }
+            }
+            None => Loaded { packed: Packed::default(), cas: None, held: 0 },
+        })
     }
 
     fn store(&self, place: Place, loaded: Loaded) -> Result<(), Contended> {
         let key = self.key(place).ok_or(Contended)?;
-        self.data.store(key, &loaded.packed.write(self.now_ms), loaded.cas).map_err(|_| Contended)
+        let Loaded { packed, cas, held } = loaded;
+        let evicted = packed.evicted();
+        let bytes = packed.write(self.now_ms);
+        let stored = match cas {
+            Some(cas) => self.data.store(key, &bytes, cas),
+            None => self.data.create(key, &bytes),
+        };
+        stored.map_err(|_| Contended)?;
+        if place == Place::Caller {
+            let Changed { held: before, evicted: gone } = self.changed.get();
+            let now_held = bytes.len() / ENTRY_BYTES;
+            let more = i64::try_from(now_held).unwrap_or(0).saturating_sub(i64::try_from(held).unwrap_or(0));
+            self.changed.set(Changed { held: before.saturating_add(more), evicted: gone.saturating_add(evicted) });
+        }
+        Ok(())
     }
 
     fn key(&self, place: Place) -> Option<&str> {
@@ -178,25 +219,21 @@ impl<D: SharedData> Ledger<'_, D> {
         }
     }
 
-    fn charge(&self, mut counters: Vec<Held>) -> Charge {
-        for Held { counter, window } in &mut counters {
-            *window = window.charged(self.now_ms, counter.period.millis(), call(counter));
+    fn charged(&self, mut counters: Vec<Held>) -> Charge {
+        let would_limit = standing::would_refuse(&counters, self.now_ms);
+        for Held { counter, charged, window } in &mut counters {
+            *window = window.charged(self.now_ms, counter.period, *charged);
         }
-        let (requests, tokens) = (standing::requests(&counters, self.now_ms), standing::tokens(&counters, self.now_ms));
-        Charge { counters, slot_key: self.slot_key.map(str::to_string), requests, tokens }
+        let (requests, tokens) = standing::headers(&counters, self.now_ms);
+        Charge { counters, slot_key: None, requests, tokens, would_limit, reserved: false }
     }
 }
 
-/// What an admission adds.
-fn call(counter: &Counter) -> u64 {
-    u64::from(counter.unit == Unit::Calls)
-}
-
 /// A counter that repeats an earlier one is charged there.
-fn charged(counter: &Counter, amount: impl Fn(&Counter) -> u64) -> u64 {
-    if counter.repeats { 0 } else { amount(counter) }
+fn is_written(held: &Held, place: Place) -> bool {
+    held.counter.place == place && !held.counter.repeats
 }
 
-fn charges(place: Place, counters: &[Held], amount: impl Fn(&Counter) -> u64) -> bool {
-    counters.iter().any(|held| held.counter.place == place && charged(&held.counter, &amount) > 0)
+fn concerns(place: Place, counters: &[Held], concerned: &dyn Fn(&Held) -> bool) -> bool {
+    counters.iter().any(|held| is_written(held, place) && concerned(held))
 }

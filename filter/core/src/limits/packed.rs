@@ -3,19 +3,20 @@
 //! previous (8). Any byte string may come in: what is malformed is empty. Entries that no limit knows are kept until
 //! nothing of them counts.
 
-use super::{Period, window::Window};
+use std::cmp::Reverse;
+
+use super::{Period, period::Span, window::Window};
 
 /// What one counter costs.
 pub const ENTRY_BYTES: usize = 32;
 const LAYOUT: u8 = 1;
-/// A value without counters. Not empty: a host may show an empty value as an absent one.
-pub const EMPTY: &[u8] = &[LAYOUT];
 
 /// The counters of one key, as loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packed {
     entries: Vec<Entry>,
     mended: bool,
+    evicted: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Packed {
         packed.entries.reserve_exact(entries.len().saturating_add(1));
         for bytes in entries {
             let mut entry = Entry::read(bytes);
-            let window = entry.window.rebased(now_ms, entry.length_ms());
+            let window = entry.window.rebased(now_ms, entry.span());
             packed.mended |= window != entry.window;
             entry.window = window;
             packed.entries.push(entry);
@@ -64,6 +65,11 @@ impl Packed {
         self.mended
     }
 
+    /// How many counters that still counted had to go for others.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
     /// An unused window where there is no such counter.
     pub fn window(&self, tag: u64) -> Window {
         self.entries.iter().find(|entry| entry.tag == tag).map(|entry| entry.window).unwrap_or_default()
@@ -72,26 +78,27 @@ impl Packed {
     /// Adds to a counter, making it where it is absent. Where `capacity` counters are held already, the expired ones go,
     /// and if there are none the one that has been idle longest.
     pub fn charge(&mut self, tag: u64, period: Period, now_ms: u64, amount: u64, capacity: usize) {
-        let charged = |window: Window| window.charged(now_ms, period.millis(), amount);
+        let charged = |window: Window| window.charged(now_ms, period, amount);
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.tag == tag) {
             entry.window = charged(entry.window);
-            entry.last_use = last_use(entry.window, now_ms, period.millis());
+            entry.last_use = last_use(entry.window, now_ms, period.into());
             return;
         }
         self.make_room(now_ms, capacity);
         let window = charged(Window::default());
-        self.entries.push(Entry { tag, window, last_use: 0, period: code(period) });
+        let last_use = last_use(window, now_ms, period.into());
+        self.entries.push(Entry { tag, window, last_use, period: code(period) });
     }
 
-    /// Takes from the period that began at `start_ms`, while that still counts.
-    pub fn give_back(&mut self, tag: u64, period: Period, start_ms: u64, amount: u64) {
+    /// Puts `actual` in the place of what was reserved in the period that began at `start_ms`, while that still counts.
+    pub fn true_up(&mut self, tag: u64, period: Period, start_ms: u64, reserved: u64, actual: u64) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.tag == tag) {
-            entry.window = entry.window.given_back(start_ms, period.millis(), amount);
+            entry.window = entry.window.trued_up(start_ms, period, reserved, actual);
         }
     }
 
     pub fn drop_expired(&mut self, now_ms: u64) {
-        self.entries.retain(|entry| !entry.window.expired(now_ms, entry.length_ms()));
+        self.entries.retain(|entry| !entry.window.expired(now_ms, entry.span()));
     }
 
     fn make_room(&mut self, now_ms: u64, capacity: usize) {
@@ -99,11 +106,13 @@ impl Packed {
             return;
         }
         self.drop_expired(now_ms);
-        let excess = self.entries.len().saturating_add(1).saturating_sub(capacity);
-        if excess > 0 {
-            // Stable: of those idle equally long, the ones that came first go first.
-            self.entries.sort_by_key(|entry| std::cmp::Reverse(entry.idle_ms(now_ms)));
-            self.entries.drain(..excess.min(self.entries.len()));
+        // More than one only where an older build had room for more.
+        while self.entries.len() >= capacity.max(1) {
+            // Of those idle equally long, the one that came first.
+            let idle = self.entries.iter().enumerate().map(|(at, entry)| (entry.idle_ms(now_ms), Reverse(at)));
+            let Some((_, Reverse(longest))) = idle.max() else { return };
+            self.entries.remove(longest);
+            self.evicted = self.evicted.saturating_add(1);
         }
     }
 }
@@ -132,18 +141,21 @@ impl Entry {
     }
 
     /// By the entry's own word: its limit may be unknown here.
-    fn length_ms(&self) -> u64 {
+    #[inline]
+    fn span(&self) -> Span {
         match self.period {
-            1 => Period::Second.millis(),
-            2 => Period::Minute.millis(),
-            3 => Period::Hour.millis(),
-            // A newer Weir's: kept as long as the longest period there is, a month.
-            _ => 31 * 24 * 3_600_000,
+            1 => Period::Second.into(),
+            2 => Period::Minute.into(),
+            3 => Period::Hour.into(),
+            4 => Span::Day,
+            5 => Span::Month,
+            // A newer Weir's: kept as long as the longest period there is.
+            _ => Span::Floating(Period::Month.millis()),
         }
     }
 
     fn idle_ms(&self, now_ms: u64) -> u64 {
-        let after = self.length_ms().saturating_mul(u64::from(self.last_use)) / 255;
+        let after = self.span().length(self.window.start_ms).saturating_mul(u64::from(self.last_use)) / 255;
         now_ms.saturating_sub(self.window.start_ms.saturating_add(after))
     }
 }
@@ -157,10 +169,12 @@ fn code(period: Period) -> u8 {
         Period::Second => 1,
         Period::Minute => 2,
         Period::Hour => 3,
+        Period::Day => 4,
+        Period::Month => 5,
     }
 }
 
-fn last_use(window: Window, now_ms: u64, length_ms: u64) -> u8 {
+fn last_use(window: Window, now_ms: u64, span: Span) -> u8 {
     let elapsed = now_ms.saturating_sub(window.start_ms).saturating_mul(255);
-    u8::try_from(elapsed.div_ceil(length_ms.max(1))).unwrap_or(u8::MAX)
+    u8::try_from(elapsed.div_ceil(span.length(window.start_ms))).unwrap_or(u8::MAX)
 }

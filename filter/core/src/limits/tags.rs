@@ -5,21 +5,20 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::{LimitKey, Period, Unit};
+use super::{Limit, LimitKey, Unit, amount::Weight};
 use crate::caller::Principal;
 
-/// The subject of user counters: one hash of the caller's name, made once per admission.
+/// Whose counters lie in a slot: one hash of the caller's name, made once per admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject(u64);
 
 impl Subject {
-    /// `None` for a service principal: no user limit is about him.
-    pub fn of(principal: &Principal) -> Option<Self> {
-        match principal {
-            Principal::User(name) => Some(Self(hash(&[b"subject.user", name.as_bytes()]))),
-            Principal::Anonymous => Some(Self(hash(&[b"subject.anonymous"]))),
-            Principal::ServicePrincipal(_) => None,
-        }
+    pub fn of(principal: &Principal) -> Self {
+        Self(match principal {
+            Principal::User(name) => hash(&[b"subject.user", name.as_bytes()]),
+            Principal::Anonymous => hash(&[b"subject.anonymous"]),
+            Principal::ServicePrincipal(name) => hash(&[b"subject.service_principal", name.as_bytes()]),
+        })
     }
 
     /// A number that decides which slot holds this subject's counters.
@@ -34,22 +33,26 @@ impl Subject {
     }
 }
 
-/// The tag of a counter; for limits of users the part of it that all users share. `key: user` with and without a
-/// principal give the same, so that a user who gets a limit of his own keeps his count.
-pub fn of_counter(endpoint: &str, key: &LimitKey, unit: Unit, period: Period) -> u64 {
-    let (kind, principal): (&[u8], &str) = match key {
+/// The tag of the counter that holds `unit` of a limit; where each caller has his own, the part of it that all share.
+/// `key: user` with and without a principal give the same, so that a user who gets a limit of his own keeps his count.
+/// What changes the meaning of a count is in here, where it is not the default: else every count would begin anew.
+pub fn of_counter(endpoint: &str, limit: &Limit, unit: Unit) -> u64 {
+    let (kind, principal): (&[u8], &str) = match &limit.key {
         LimitKey::Endpoint => (b"endpoint", ""),
         LimitKey::EachUser | LimitKey::User(_) => (b"user", ""),
         LimitKey::ServicePrincipal(name) => (b"service_principal", name),
         LimitKey::UserGroup(name) => (b"user_group", name),
+        LimitKey::EachMember(name) => (b"user_group.member", name),
     };
-    let unit: &[u8] = match unit {
-        Unit::Calls => b"calls",
-        Unit::Tokens => b"tokens",
-        Unit::InputTokens => b"input_tokens",
-        Unit::OutputTokens => b"output_tokens",
-    };
-    hash(&[b"counter", endpoint.as_bytes(), kind, principal.as_bytes(), unit, &period.millis().to_le_bytes()])
+    let (unit_name, period) = (unit.name().as_bytes(), limit.period.millis().to_le_bytes());
+    let parts: [&[u8]; 6] = [b"counter", endpoint.as_bytes(), kind, principal.as_bytes(), unit_name, &period];
+    match limit.cached_input_weight {
+        weight if weight == Weight::FULL || !unit.has_input() => hash(&parts),
+        Weight(weight) => {
+            let [a, b, c, d, e, f] = parts;
+            hash(&[a, b, c, d, e, f, b"cached_input_weight", &weight.to_le_bytes()])
+        }
+    }
 }
 
 /// SipHash-1-3 with fixed keys: workers and reloads must agree, so the keys are no secret. Names chosen to collide cost

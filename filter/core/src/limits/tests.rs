@@ -3,20 +3,25 @@
 
 mod admission;
 mod applies;
+mod calendar;
+mod cases;
 mod contention;
 mod memory;
 mod model;
 mod packed;
 mod random;
 mod reload;
+mod reserve;
 mod slots;
 mod standing;
 mod store;
 mod tags;
+mod units;
 mod window;
+mod workers;
 
 use self::{model::Model, random::Random, store::FakeSharedData};
-use super::*;
+use super::{compile::Place, tags::Subject, *};
 use crate::caller::Principal;
 
 /// A moment for tests to start at: 2026-01-01.
@@ -28,7 +33,7 @@ fn limit(key: LimitKey, units: &[(Unit, u64)]) -> Limit {
 }
 
 fn per(period: Period, key: LimitKey, units: &[(Unit, u64)]) -> Limit {
-    Limit { key, units: units.to_vec(), period, name: None }
+    Limit { key, units: units.to_vec(), period, name: None, cached_input_weight: Weight::FULL, shadow: false }
 }
 
 fn custom(name: &str) -> LimitKey {
@@ -51,29 +56,32 @@ fn caller(principal: Principal, groups: &[&str]) -> Caller {
     Caller { principal, groups: groups.iter().map(ToString::to_string).collect() }
 }
 
-/// Limits of endpoint `chat`, and a store with their keys.
+/// Limits of endpoint `chat`, and an empty store.
 fn configured(limits: Vec<Limit>) -> (Limits, FakeSharedData) {
-    let data = FakeSharedData::default();
-    create_slots(&data);
-    (compiled(limits, &data), data)
+    (compiled(limits), FakeSharedData::default())
 }
 
-/// The same with no more slots than these callers need: for tests that start over often.
-fn configured_for(callers: &[Caller], limits: Vec<Limit>) -> (Limits, FakeSharedData) {
-    let data = FakeSharedData::default();
-    callers.iter().for_each(|who| super::slots::create_absent(&data, &slot(who)));
-    (compiled(limits, &data), data)
+fn compiled(limits: Vec<Limit>) -> Limits {
+    Limits::new("chat", limits, Rules::default())
 }
 
-fn compiled(limits: Vec<Limit>, data: &FakeSharedData) -> Limits {
-    let limits = Limits::new("chat", limits);
-    limits.create_keys(data);
-    limits
+/// Where tokens are charged after the response.
+fn admit(limits: &Limits, data: &impl SharedData, now_ms: u64, who: &Caller) -> Admission {
+    limits.admit(data, now_ms, who, Tokens::default()).admission
+}
+
+/// Must not run out of tries.
+fn settle(limits: &Limits, data: &impl SharedData, now_ms: u64, charge: &Charge, used: Tokens) {
+    assert!(!limits.settle(data, now_ms, charge, used).contended);
+}
+
+fn spent(input: u64, output: u64) -> Tokens {
+    Tokens { input, output, ..Tokens::default() }
 }
 
 /// The key that holds a user's counters.
 fn slot(who: &Caller) -> String {
-    super::slots::key_of(Subject::of(&who.principal).unwrap())
+    super::slots::key_of(Subject::of(&who.principal))
 }
 
 fn admitted(admission: Admission) -> Charge {
@@ -85,7 +93,7 @@ fn admitted(admission: Admission) -> Charge {
 
 fn refused(admission: Admission) -> Refusal {
     match admission {
-        Admission::Refused(refusal) => refusal,
+        Admission::Refused(refusal) => *refusal,
         other => panic!("expected a refusal, found {other:?}"),
     }
 }
@@ -94,7 +102,7 @@ fn refused(admission: Admission) -> Refusal {
 fn count(limits: &Limits, data: &FakeSharedData, now_ms: u64, who: &Caller, calls: usize) -> usize {
     let mut admitted = 0;
     for _ in 0..calls {
-        match limits.admit(data, now_ms, who) {
+        match admit(limits, data, now_ms, who) {
             Admission::Admitted(_) => admitted += 1,
             Admission::Refused(_) => {}
             Admission::Contended => panic!("contended after {admitted} admitted"),

@@ -2,6 +2,8 @@
 //! out. Pure: no clock, no store, no knowledge of limits. Never panics, never wraps, and a clock that steps back makes
 //! the elapsed time 0: never negative, never a reset.
 
+use super::period::Span;
+
 /// What a counter holds. Its period starts with the first charge; windows follow back to back while it is used, and a
 /// whole period without a charge ends the chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,38 +18,52 @@ pub struct Window {
 
 impl Window {
     /// The same counter at `now_ms`: moved on by a period, or new where nothing of it counts any more.
-    pub fn at(self, now_ms: u64, length_ms: u64) -> Self {
-        let fresh = Self { start_ms: now_ms, current: 0, previous: 0 };
-        let elapsed = now_ms.saturating_sub(self.start_ms);
-        match (self.current, self.previous) {
-            (0, 0) => fresh,
-            _ if elapsed < length_ms => self,
-            (1.., _) if elapsed.saturating_sub(length_ms) < length_ms => {
-                Self { start_ms: self.start_ms.saturating_add(length_ms), current: 0, previous: self.current }
+    #[inline]
+    pub fn at(self, now_ms: u64, span: impl Into<Span>) -> Self {
+        let span = span.into();
+        if (self.current, self.previous) != (0, 0) {
+            let end = span.end(self.start_ms);
+            if now_ms < end || now_ms <= self.start_ms {
+                return self;
             }
-            _ => fresh,
+            if self.current > 0 && now_ms < span.end(end) {
+                return Self { start_ms: end, current: 0, previous: self.current };
+            }
         }
+        Self { start_ms: span.start(now_ms), current: 0, previous: 0 }
     }
 
     /// current + previous x remaining share, rounded up.
-    pub fn used(self, now_ms: u64, length_ms: u64) -> u64 {
-        let window = self.at(now_ms, length_ms);
-        let remaining = length_ms.saturating_sub(now_ms.saturating_sub(window.start_ms));
-        window.current.saturating_add(share(window.previous, remaining, length_ms))
+    #[inline]
+    pub fn used(self, now_ms: u64, span: impl Into<Span>) -> u64 {
+        let span = span.into();
+        let window = self.at(now_ms, span);
+        if window.previous == 0 {
+            return window.current;
+        }
+        let length = span.length(window.start_ms);
+        let remaining = length.saturating_sub(now_ms.saturating_sub(window.start_ms));
+        window.current.saturating_add(share(window.previous, remaining, length))
     }
 
     /// With `amount` more in the period that holds `now_ms`.
-    pub fn charged(self, now_ms: u64, length_ms: u64, amount: u64) -> Self {
-        let window = self.at(now_ms, length_ms);
+    #[inline]
+    pub fn charged(self, now_ms: u64, span: impl Into<Span>, amount: u64) -> Self {
+        let window = self.at(now_ms, span);
         Self { current: window.current.saturating_add(amount), ..window }
     }
 
-    /// With `amount` less in the period that began at `start_ms`, while that still counts; else unchanged.
-    pub fn given_back(self, start_ms: u64, length_ms: u64, amount: u64) -> Self {
+    /// With `actual` in the place of the `reserved` that were charged to the period that began at `start_ms`, while that
+    /// still counts; else unchanged.
+    pub fn trued_up(self, start_ms: u64, span: impl Into<Span>, reserved: u64, actual: u64) -> Self {
+        let changed = |count: u64| match actual.checked_sub(reserved) {
+            Some(more) => count.saturating_add(more),
+            None => count.saturating_sub(reserved.saturating_sub(actual)),
+        };
         if self.start_ms == start_ms {
-            Self { current: self.current.saturating_sub(amount), ..self }
-        } else if self.start_ms == start_ms.saturating_add(length_ms) {
-            Self { previous: self.previous.saturating_sub(amount), ..self }
+            Self { current: changed(self.current), ..self }
+        } else if self.start_ms == span.into().end(start_ms) {
+            Self { previous: changed(self.previous), ..self }
         } else {
             self
         }
@@ -55,29 +71,36 @@ impl Window {
 
     /// The exact number of milliseconds from `now_ms` until no more than `target` is used, if nothing is charged
     /// meanwhile; 0 where that is so already. Who comes a millisecond earlier finds more used.
-    pub fn wait(self, now_ms: u64, length_ms: u64, target: u64) -> u64 {
-        if self.used(now_ms, length_ms) <= target {
+    pub fn wait(self, now_ms: u64, span: impl Into<Span>, target: u64) -> u64 {
+        let span = span.into();
+        if self.used(now_ms, span) <= target {
             return 0;
         }
-        let window = self.at(now_ms, length_ms);
+        let window = self.at(now_ms, span);
+        let length = span.length(window.start_ms);
         let at = if window.current <= target {
-            fades(window.previous, target.saturating_sub(window.current), length_ms)
+            fades(window.previous, target.saturating_sub(window.current), length)
         } else {
-            length_ms.saturating_add(fades(window.current, target, length_ms))
+            let next = span.length(span.end(window.start_ms));
+            length.saturating_add(fades(window.current, target, next))
         };
         window.start_ms.saturating_add(at).saturating_sub(now_ms)
     }
 
     /// Whether nothing of it counts at `now_ms`, nor later.
-    pub fn expired(self, now_ms: u64, length_ms: u64) -> bool {
-        let window = self.at(now_ms, length_ms);
+    pub fn expired(self, now_ms: u64, span: impl Into<Span>) -> bool {
+        let window = self.at(now_ms, span);
         window.current == 0 && window.previous == 0
     }
 
     /// A clock that was ahead by more than a period and was set right would leave windows that begin in a far future and
     /// block for as long. They begin now instead, with all they have counted.
-    pub fn rebased(self, now_ms: u64, length_ms: u64) -> Self {
-        if self.start_ms > now_ms.saturating_add(length_ms) { Self { start_ms: now_ms, ..self } } else { self }
+    pub fn rebased(self, now_ms: u64, span: impl Into<Span>) -> Self {
+        if self.start_ms <= now_ms {
+            return self;
+        }
+        let span = span.into();
+        if self.start_ms > span.end(now_ms) { Self { start_ms: span.start(now_ms), ..self } } else { self }
     }
 }
 

@@ -60,9 +60,18 @@ impl<'de> Visitor<'de> for Body<'de> {
                     once(&mut request.client_request_id, self.field(&mut map, "client_request_id", "a string")?)?;
                 }
                 "usage_context" => once(&mut request.usage_context, self.usage_context(&mut map)?)?,
+                "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
+                    request.max_tokens = request.max_tokens.max(whole(map.next_value()?));
+                }
+                "n" => request.choices = request.choices.max(whole(map.next_value()?)),
                 "messages" => prompt(&mut request, &mut map, Prompt::Messages)?,
                 "prompt" => prompt(&mut request, &mut map, Prompt::Prompt)?,
                 "input" => prompt(&mut request, &mut map, Prompt::Input)?,
+                // Anthropic's, and that of OpenAI's responses: they stand beside the prompt.
+                "system" | "instructions" => {
+                    let text = text::Prompt::of(map.next_value()?).map_err(A::Error::custom)?;
+                    request.characters = request.characters.saturating_add(text.characters());
+                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -125,6 +134,11 @@ fn once<T, E: Error>(slot: &mut Option<Field<T>>, field: Field<T>) -> Result<(),
         None => Ok(()),
         Some(_) => Err(E::custom(TWICE)),
     }
+}
+
+/// A number that only a reservation looks at; anything else is for the provider to judge.
+fn whole(raw: &RawValue) -> Option<u64> {
+    raw.get().parse().ok()
 }
 
 /// Counts a prompt, and checks that messages are a list.

@@ -13,6 +13,11 @@ pub struct Spliced {
     pub model_range: Range<usize>,
 }
 
+/// As [`splice`], of a body that has no `model`: the gateway's own fields alone are removed.
+pub fn strip(body: &[u8], request: &ApiRequest) -> Spliced {
+    Spliced { body: removals(body, request).apply(body), model_range: 0..0 }
+}
+
 /// Sets `model`, removes the gateway's own fields, and asks for a stream's usage where `with_usage` says so.
 pub fn splice(body: &[u8], request: &ApiRequest, model: &str, with_usage: bool) -> Spliced {
     let model = quoted(model);
@@ -73,6 +78,7 @@ impl Edits {
         before.fold(at, |at, (range, text)| at.saturating_add(text.len()).saturating_sub(range.len()))
     }
 
+    /// `None`: nothing changes.
     fn apply(&self, body: &[u8]) -> Option<Vec<u8>> {
         if self.list.is_empty() {
             return None;

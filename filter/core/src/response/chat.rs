@@ -17,11 +17,9 @@ pub struct Reported {
     pub input: Option<u64>,
     pub output: Option<u64>,
     pub cached_input: Option<u64>,
+    pub cache_write_input: Option<u64>,
     pub reasoning: Option<u64>,
 }
-
-/// In bytes; `content_filter` has 14.
-const MAX_FINISH_REASON: usize = 64;
 
 /// A chat completion, a completion, a list of embeddings, an error, or one event's chunk of the first two.
 #[derive(Debug, Default, Deserialize)]
@@ -35,13 +33,17 @@ pub struct Answer<'a> {
 
 impl Answer<'_> {
     pub fn usage(&self) -> Option<Reported> {
-        let usage: serde_json::Value = serde_json::from_str(self.usage?.get()).ok()?;
-        let count = |pointer: &str| usage.pointer(pointer).and_then(serde_json::Value::as_u64);
-        usage.is_object().then(|| Reported {
-            input: count("/prompt_tokens"),
-            output: count("/completion_tokens"),
-            cached_input: count("/prompt_tokens_details/cached_tokens"),
-            reasoning: count("/completion_tokens_details/reasoning_tokens"),
+        // A list would be read as the members in their order.
+        let usage = self.usage.map(RawValue::get).filter(|usage| usage.starts_with('{'))?;
+        let usage: Counts = serde_json::from_str(usage).ok()?;
+        let detail = |raw: Option<&RawValue>| serde_json::from_str::<Details>(raw?.get()).ok();
+        let prompt = detail(usage.prompt_tokens_details);
+        Some(Reported {
+            input: usage.prompt_tokens.0,
+            output: usage.completion_tokens.0,
+            cached_input: prompt.as_ref().and_then(|details| details.cached_tokens.0),
+            cache_write_input: prompt.and_then(|details| details.cache_write_tokens.0),
+            reasoning: detail(usage.completion_tokens_details).and_then(|details| details.reasoning_tokens.0),
         })
     }
 
@@ -49,9 +51,8 @@ impl Answer<'_> {
         self.choices.as_ref().map_or(0, |choices| choices.characters)
     }
 
-    /// A longer one than any that is known is no reason for a record to hold.
     pub fn finish_reason(&mut self) -> Option<String> {
-        self.choices.as_mut()?.finish_reason.take().filter(|reason| reason.len() <= MAX_FINISH_REASON)
+        super::long_enough(self.choices.as_mut()?.finish_reason.take()?.into())
     }
 
     pub fn is_error(&self) -> bool {
@@ -62,6 +63,37 @@ impl Answer<'_> {
     pub fn is_usage_alone(&self) -> bool {
         self.choices.as_ref().is_some_and(|choices| choices.count == 0)
             && self.usage.is_some_and(|usage| usage.get().starts_with('{'))
+    }
+}
+
+/// `usage`: an object, or it is none. A count of another type is none, and does not spoil the others.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Counts<'a> {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    #[serde(borrow)]
+    prompt_tokens_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    completion_tokens_details: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    cached_tokens: Count,
+    cache_write_tokens: Count,
+    reasoning_tokens: Count,
+}
+
+/// A whole number that is not negative; `None`: anything else.
+#[derive(Default)]
+struct Count(Option<u64>);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(raw.get().parse().ok()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! An answer that is one JSON document. It passes as it comes; a copy is kept up to a bound, and read at its end.
 
-use super::{Read, Reported, chat::Answer};
+use super::{Read, Reported, chat::Answer, message, openai_response};
+use crate::api::Api;
 
 /// An answer is kept whole up to this size: chat answers are far below, large batches of embeddings may be above.
 const MAX_KEPT: usize = 8 << 20;
@@ -8,8 +9,9 @@ const MAX_KEPT: usize = 8 << 20;
 const TAIL: usize = 8 << 10;
 
 /// Bounded at [`MAX_KEPT`] and one piece.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Json {
+    api: Api,
     pub(super) kept: Vec<u8>,
     /// Whether the beginning is gone.
     is_tail: bool,
@@ -17,6 +19,10 @@ pub struct Json {
 }
 
 impl Json {
+    pub fn new(api: Api) -> Self {
+        Self { api, kept: Vec::new(), is_tail: false, ended: false }
+    }
+
     pub fn push(&mut self, piece: Vec<u8>, end: bool) {
         self.ended |= end;
         if self.kept.is_empty() {
@@ -36,15 +42,17 @@ impl Json {
         if self.is_tail {
             return Read { usage: usage_in(&self.kept), complete: self.ended, ..Read::default() };
         }
-        match serde_json::from_slice::<Answer>(&self.kept) {
-            Ok(mut answer) => Read {
+        let read = match self.api {
+            Api::Messages => message::whole(&self.kept),
+            Api::Responses => openai_response::whole(&self.kept),
+            _ => serde_json::from_slice::<Answer>(&self.kept).ok().map(|mut answer| Read {
                 usage: answer.usage(),
                 characters: answer.characters(),
                 finish_reason: answer.finish_reason(),
-                complete: self.ended,
-            },
-            Err(_) => Read::default(),
-        }
+                complete: false,
+            }),
+        };
+        read.map_or_else(Read::default, |read| Read { complete: self.ended, ..read })
     }
 }
 

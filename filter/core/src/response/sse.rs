@@ -1,49 +1,60 @@
-//! An answer that is a stream of server-sent events, as OpenAI sends them: `data: {..}` and a blank line, at the end
-//! `data: [DONE]`. Bytes pass as they come. Where the client did not ask for the extra usage chunk, an event that is not
-//! yet whole is held back, since it may be that chunk. A chunk costs O(chunk); an event is looked at once.
+//! An answer that is a stream of server-sent events. Bytes pass as they come. Where an event may have to be kept from the
+//! client (the extra usage chunk that it did not ask for, comments on a path of data alone), one that is not yet whole is
+//! held back. A chunk costs O(chunk); an event is looked at once.
 
 use std::ops::Range;
 
-use super::{Piece, Read, chat::Answer};
+use super::{Filter, Piece, Read, Terminal, chat::Answer, message, openai_response};
+use crate::{api::Api, translate::neutral::Usage};
 
 /// A longer event is passed on unread: its memory is bounded, its bytes are not ours to lose.
 const MAX_EVENT: usize = 1 << 20;
 
-/// What ends a stream that its provider left open: an error event, and no `[DONE]`.
-const CUT_OFF: &[u8] =
-    b"data: {\"error\":{\"message\":\"The provider ended the stream before the answer was complete. \
-Send the request again.\",\"type\":\"server_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n";
+/// What ends a stream that its provider left open: an error event of the client's API, and no clean end.
+fn cut_off(api: Api) -> &'static [u8] {
+    match api {
+        Api::Messages => {
+            b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"The provider ended the stream \
+before the answer was complete. Send the request again.\"}}\n\n"
+        }
+        Api::Responses => {
+            b"event: error\ndata: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"The provider ended the stream before \
+the answer was complete. Send the request again.\",\"param\":null,\"sequence_number\":0}\n\n"
+        }
+        _ => {
+            b"data: {\"error\":{\"message\":\"The provider ended the stream before the answer was complete. \
+Send the request again.\",\"type\":\"server_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n"
+        }
+    }
+}
 
 /// Bounded at [`MAX_EVENT`] and one piece.
 #[derive(Debug)]
 pub struct Sse {
-    drop_usage: bool,
+    api: Api,
+    filter: Filter,
     /// The event that is not yet whole.
     partial: Vec<u8>,
     /// How much of `partial` is known to hold no event's end.
     searched: usize,
     /// Inside an event that is too long to be read.
     skipping: bool,
-    terminal: Terminal,
+    terminal: Option<Terminal>,
+    /// Of Anthropic's first event.
+    usage: Usage,
     read: Read,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Terminal {
-    Missing,
-    Done,
-    /// The provider's own error event.
-    Error,
-}
-
 impl Sse {
-    pub fn new(drop_usage: bool) -> Self {
+    pub fn new(api: Api, filter: Filter) -> Self {
         Self {
-            drop_usage,
+            api,
+            filter,
             partial: Vec::new(),
             searched: 0,
             skipping: false,
-            terminal: Terminal::Missing,
+            terminal: None,
+            usage: Usage::default(),
             read: Read::default(),
         }
     }
@@ -54,19 +65,20 @@ impl Sse {
         let length = piece.len();
         let buffer = if held == 0 { piece } else { self.joined(&piece) };
         let (consumed, dropped) = self.read_events(&buffer, end);
-        let cut_off = end && self.terminal == Terminal::Missing;
-        let pass_until = if self.drop_usage { consumed } else { buffer.len() };
+        let is_cut_off = end && self.terminal.is_none();
+        let holds_back = self.filter.is_needed();
+        let pass_until = if holds_back { consumed } else { buffer.len() };
         // Without dropping, what was held here has passed already.
-        let pass_from = if self.drop_usage { 0 } else { held };
+        let pass_from = if holds_back { 0 } else { held };
         let same = dropped.is_empty()
-            && !cut_off
+            && !is_cut_off
             && pass_until.saturating_sub(pass_from) == length
-            && (held == 0 || !self.drop_usage);
+            && (held == 0 || !holds_back);
         let replaced = (!same).then(|| {
             let mut out = without(&buffer, pass_from..pass_until, &dropped);
-            if cut_off {
+            if is_cut_off {
                 out.extend_from_slice(if ends_in_event(&buffer) { b"" } else { b"\n\n" });
-                out.extend_from_slice(CUT_OFF);
+                out.extend_from_slice(cut_off(self.api));
             }
             out
         });
@@ -75,7 +87,7 @@ impl Sse {
     }
 
     pub fn finish(self) -> Read {
-        Read { complete: self.terminal == Terminal::Done, ..self.read }
+        Read { complete: self.terminal == Some(Terminal::Done), ..self.read }
     }
 
     fn joined(&mut self, piece: &[u8]) -> Vec<u8> {
@@ -90,50 +102,70 @@ impl Sse {
         let mut start = 0;
         let mut from = self.searched;
         while let Some(next) = event_end(buffer, from) {
-            if self.read_event(buffer.get(start..next).unwrap_or_default()) {
-                dropped.push(start..next);
-            }
+            self.read_event(buffer, start..next, &mut dropped);
             (start, from) = (next, next);
         }
         let rest = buffer.len().saturating_sub(start);
         if end || rest > MAX_EVENT {
             self.skipping |= !end;
-            if end && rest > 0 && self.read_event(buffer.get(start..).unwrap_or_default()) {
-                dropped.push(start..buffer.len());
+            if end && rest > 0 {
+                self.read_event(buffer, start..buffer.len(), &mut dropped);
             }
             start = buffer.len();
         }
         (start, dropped)
     }
 
-    /// Whether the event must not pass.
-    fn read_event(&mut self, event: &[u8]) -> bool {
+    /// Reads an event, and says what of it must not pass.
+    fn read_event(&mut self, buffer: &[u8], place: Range<usize>, dropped: &mut Vec<Range<usize>>) {
         if std::mem::take(&mut self.skipping) {
-            return false;
+            return;
         }
-        let mut drop = false;
-        for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
-            let Some(data) = line.strip_prefix(b"data:") else { continue };
-            drop |= self.read_data(data.trim_ascii());
+        let event = buffer.get(place.clone()).unwrap_or_default();
+        let mut drop = self.filter.data_only;
+        let mut strange = Vec::new();
+        let mut at = place.start;
+        for line in event.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            let next = at.saturating_add(line.len());
+            match line.strip_prefix(b"data:") {
+                Some(data) => drop = self.read_data(data.trim_ascii()),
+                None if self.filter.data_only && !line.trim_ascii().is_empty() => strange.push(at..next),
+                None => {}
+            }
+            at = next;
         }
-        drop
+        match drop {
+            true => dropped.push(place),
+            false => dropped.extend(strange),
+        }
     }
 
+    /// Whether the event must not pass.
     fn read_data(&mut self, data: &[u8]) -> bool {
+        let terminal = match self.api {
+            Api::Messages => message::event(data, &mut self.usage, &mut self.read),
+            Api::Responses => openai_response::event(data, &mut self.read),
+            _ => return self.read_chunk(data),
+        };
+        self.terminal = self.terminal.or(terminal);
+        false
+    }
+
+    fn read_chunk(&mut self, data: &[u8]) -> bool {
         if data == b"[DONE]" {
-            self.terminal = Terminal::Done;
+            self.terminal = Some(Terminal::Done);
             return false;
         }
         let Ok(mut answer) = serde_json::from_slice::<Answer>(data) else { return false };
         if answer.is_error() {
-            self.terminal = Terminal::Error;
+            self.terminal = Some(Terminal::Error);
         }
         self.read.usage = answer.usage().or(self.read.usage);
         self.read.characters = self.read.characters.saturating_add(answer.characters());
         if let Some(reason) = answer.finish_reason() {
             self.read.finish_reason = Some(reason);
         }
-        self.drop_usage && answer.is_usage_alone()
+        self.filter.drop_usage && answer.is_usage_alone()
     }
 
     /// Keeps what no event's end has been found for.
@@ -150,7 +182,7 @@ impl Sse {
 }
 
 /// Behind the next blank line from `from` on: two line ends in a row, each of which is `\n`, `\r\n` or `\r`.
-fn event_end(buffer: &[u8], from: usize) -> Option<usize> {
+pub(crate) fn event_end(buffer: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         let found = memchr::memchr2(b'\n', b'\r', buffer.get(at..)?)?;
@@ -178,7 +210,7 @@ fn ends_in_event(bytes: &[u8]) -> bool {
 
 /// The bytes of `range`, but for what is dropped.
 fn without(bytes: &[u8], range: Range<usize>, dropped: &[Range<usize>]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(range.len().saturating_add(CUT_OFF.len()));
+    let mut out = Vec::with_capacity(range.len().saturating_add(256));
     let mut at = range.start;
     for gap in dropped {
         out.extend_from_slice(bytes.get(at..gap.start).unwrap_or_default());

@@ -6,7 +6,7 @@ use super::*;
 const USAGE: &str = r#"{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":3},"completion_tokens_details":{"reasoning_tokens":2}}"#;
 
 fn reported() -> Reported {
-    Reported { input: Some(7), output: Some(5), cached_input: Some(3), reasoning: Some(2) }
+    Reported { input: Some(7), output: Some(5), cached_input: Some(3), cache_write_input: None, reasoning: Some(2) }
 }
 
 /// (what the client must get with the usage chunk dropped, the whole stream)
@@ -37,7 +37,7 @@ fn run(mut reader: Reader, pieces: &[&[u8]]) -> (Vec<u8>, Read) {
 }
 
 fn sse(drop_usage: bool) -> Reader {
-    Reader::new("text/event-stream; charset=utf-8", drop_usage)
+    Reader::new(Api::Chat, "text/event-stream; charset=utf-8", Filter { drop_usage, data_only: false })
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn what_is_no_event_passes() {
 
 #[test]
 fn an_endless_event_is_not_kept() {
-    let mut reader = Sse::new(true);
+    let mut reader = Sse::new(Api::Chat, Filter { drop_usage: true, data_only: false });
     let megabyte = vec![b'x'; 1 << 20];
     let mut passed = 0;
     for _ in 0..8 {
@@ -127,7 +127,8 @@ fn json_cut_at_every_byte_reads_the_same() {
     );
     let bytes = text.as_bytes();
     for cut in 0..=bytes.len() {
-        let (out, read) = run(Reader::new("application/json", true), &[&bytes[..cut], &bytes[cut..]]);
+        let (out, read) =
+            run(Reader::new(Api::Chat, "application/json", Filter::default()), &[&bytes[..cut], &bytes[cut..]]);
         assert_eq!(out, bytes);
         assert_eq!((read.usage, read.characters, read.complete), (Some(reported()), 5, true), "cut at {cut}");
         assert_eq!(read.finish_reason.as_deref(), Some("length"));
@@ -138,7 +139,7 @@ fn json_cut_at_every_byte_reads_the_same() {
 fn json_that_is_none_passes() {
     let odd_usage = r#"{"usage":{"prompt_tokens":-1,"completion_tokens":"x"}}"#;
     for text in ["", "{", "[]", "null", "<html>", odd_usage, r#"{"usage":7}"#] {
-        let (out, read) = run(Reader::new("application/json", false), &[text.as_bytes()]);
+        let (out, read) = run(Reader::new(Api::Chat, "application/json", Filter::default()), &[text.as_bytes()]);
         assert_eq!(out, text.as_bytes());
         assert!(read.usage.is_none_or(|usage| usage == Reported::default()), "{text}");
     }
@@ -146,7 +147,7 @@ fn json_that_is_none_passes() {
 
 #[test]
 fn usage_at_the_end_of_a_huge_answer_is_found() {
-    let mut json = Json::default();
+    let mut json = Json::new(Api::Chat);
     json.push(br#"{"data":["#.to_vec(), false);
     for _ in 0..100 {
         json.push(vec![b'1'; 100_000], false);

@@ -4,7 +4,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
-use crate::limits::{Limit, LimitKey, Period, Unit};
+use crate::limits::{Limit, LimitKey, Period, Unit, Weight};
 
 const LIMITS: &str = "/endpoints/0/ai_gateway/rate_limits";
 
@@ -26,6 +26,8 @@ fn every_kind_of_limit() {
         units: units.to_vec(),
         period,
         name: name.map(str::to_owned),
+        cached_input_weight: Weight::FULL,
+        shadow: false,
     };
     let name = str::to_owned;
     assert_eq!(
@@ -60,38 +62,30 @@ fn wrong_limits() {
         ),
         (
             json!({"renewal_period": "minute"}),
-            ": found a limit without any unit, expected `calls`, `tokens`, `input_tokens`, `output_tokens` or several of \
-             them",
+            ": found a limit without any unit, expected `calls`, `tokens`, `input_tokens`, `output_tokens`, `cost_usd` or \
+             several of them",
         ),
-        (json!({"calls": 1}), ".renewal_period: found nothing, expected `second`, `minute` or `hour`"),
+        (json!({"calls": 1}), ".renewal_period: found nothing, expected `second`, `minute`, `hour`, `day` or `month`"),
         (
             json!({"calls": 1, "renewal_period": "week"}),
-            ".renewal_period: found `week`, expected one of `second`, `minute`, `hour`",
+            ".renewal_period: found `week`, expected one of `second`, `minute`, `hour`, `day`, `month`",
         ),
+        (json!({"cost_usd": -1, "renewal_period": "hour"}), ".cost_usd: found `-1`, expected a number of at least 0"),
         (
-            json!({"calls": 1, "renewal_period": "day"}),
-            ".renewal_period: found `day`, expected one of `second`, `minute`, `hour`: a period of a day is not built yet",
-        ),
-        (
-            json!({"calls": 1, "renewal_period": "month"}),
-            ".renewal_period: found `month`, expected one of `second`, `minute`, `hour`: a period of a month is not built \
-             yet",
-        ),
-        (
-            json!({"cost_usd": 1, "renewal_period": "hour"}),
-            ".cost_usd: found `1`, expected no such key: a limit of cost is not built yet",
-        ),
-        (
-            json!({"calls": 1, "renewal_period": "hour", "mode": "shadow"}),
-            ".mode: found `shadow`, expected `enforce`: a limit in shadow mode is not built yet",
+            json!({"calls": 1, "renewal_period": "hour", "mode": "off"}),
+            ".mode: found `off`, expected one of `enforce`, `shadow`",
         ),
         (
             json!({"calls": 1, "renewal_period": "hour", "per": "member"}),
-            ".per: found `member`, expected no such key: a limit per member is not built yet",
+            ".per: found `member`, expected no such key: only a limit of a `user_group` has members",
         ),
         (
-            json!({"calls": 1, "renewal_period": "hour", "cached_input_weight": 0.5}),
-            ".cached_input_weight: found `0.5`, expected `1`: another weight of cached tokens is not built yet",
+            json!({"key": "user_group", "principal": "g", "calls": 1, "renewal_period": "hour", "per": "user"}),
+            ".per: found `user`, expected one of `group`, `member`",
+        ),
+        (
+            json!({"tokens": 1, "renewal_period": "hour", "cached_input_weight": 1.5}),
+            ".cached_input_weight: found `1.5`, expected a number from 0 to 1",
         ),
         (
             json!({"key": "user_group", "calls": 1, "renewal_period": "hour"}),

@@ -25,8 +25,8 @@ fn missing() {
         let lenient = Config::from_slice(policy.as_bytes(), &environment, MissingSecrets::Warn).unwrap();
         assert_eq!(lines(&lenient.warnings), if missing { vec![line.clone()] } else { Vec::new() });
         assert_eq!(lenient.config.environment, ["WEIR_SECRET_OPEN_AI_KEY", "KEY"]);
-        let Provider::OpenAi { authorization, .. } = &lenient.config.endpoints[0].entities[0].provider;
-        assert_eq!(authorization.expose(), if missing { "" } else { "Bearer sk-1" });
+        let (_, value) = providers::credential(&lenient.config.endpoints[0].entities[0]);
+        assert_eq!(value, if missing { "" } else { "Bearer sk-1" });
     }
 }
 
@@ -94,7 +94,7 @@ fn never_shown() {
     let good = Config::from_slice(good.to_string().as_bytes(), &environment, MissingSecrets::Error).unwrap();
     let shown = format!("{good:?}");
     assert!(!shown.contains("sk-hush") && !shown.contains("hush-value"), "{shown}");
-    assert!(shown.contains("authorization: ***"), "{shown}");
+    assert!(shown.contains("value: ***"), "{shown}");
 
     // A secret wherever a careless hand may put it.
     let bad = edited(&[

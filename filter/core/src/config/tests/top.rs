@@ -146,23 +146,25 @@ fn errors() {
 }
 
 #[test]
-fn modes_that_are_not_built() {
+fn wrong_modes() {
     check_errors(&[
         (
-            &[("/enforcement", json!("shadow"))],
-            &["enforcement: found `shadow`, expected `enforce`: shadow enforcement is not built yet"],
-        ),
-        (
-            &[("/limit_conflict", json!("databricks"))],
-            &["limit_conflict: found `databricks`, expected `strictest`: Databricks' rule for several limits is not \
-                 built yet"],
-        ),
-        (
-            &[("/accounting", json!("reserve")), ("/reserve", json!({"cap": 1}))],
+            &[("/enforcement", json!("off")), ("/limit_conflict", json!("loosest"))],
             &[
-                "accounting: found `reserve`, expected `after_response`: the reservation of tokens is not built yet",
-                "reserve: found an object, expected no such key: the reservation of tokens is not built yet",
+                "enforcement: found `off`, expected one of `enforce`, `shadow`",
+                "limit_conflict: found `loosest`, expected one of `strictest`, `databricks`",
             ],
+        ),
+        (
+            &[("/accounting", json!("reserve")), ("/reserve", json!({"default_max_tokens": 0, "most": 1}))],
+            &[
+                "reserve.default_max_tokens: found `0`, expected a whole number of at least 1",
+                "reserve.most: found an unknown key, expected one of `default_max_tokens`, `cap`",
+            ],
+        ),
+        (
+            &[("/reserve", json!({"cap": 1}))],
+            &["reserve: found a `cap` of 1, expected at least `default_max_tokens`, which is 1024"],
         ),
         (
             &[("/limits_store", json!({"rls": {"url": "http://127.0.0.1:8081"}}))],

@@ -15,7 +15,6 @@ use crate::{
     gateway::Gateway,
     headers::Headers,
     host::{Input, Verdict, fake::FakeHost},
-    limits,
     metrics::Metric,
 };
 
@@ -102,8 +101,6 @@ impl Rig {
         let gateway = compiled(policy);
         let host = FakeHost::default();
         host.now.set(START);
-        limits::create_slots(&host);
-        gateway.config.endpoints.iter().for_each(|endpoint| endpoint.limits.create_keys(&host));
         export::create_key(&host);
         Self { attempts: gateway.clone(), gateway, host }
     }

@@ -26,7 +26,7 @@ fn the_strictest_of_overlapping_limits_wins_and_a_refusal_charges_none() {
     assert_eq!(count(&limits, &data, T0, &user("a", &["g"]), 20), 5, "his own");
     assert_eq!(count(&limits, &data, T0, &user("b", &["g"]), 20), 2, "the group's rest");
     let before = data.contents();
-    assert_eq!(refused(limits.admit(&data, T0, &user("b", &["g"]))).limit, 2);
+    assert_eq!(refused(admit(&limits, &data, T0, &user("b", &["g"]))).limit, 2);
     assert_eq!(data.contents(), before);
     assert_eq!(
         count(&limits, &data, T0, &user("b", &[]), 20),
@@ -50,11 +50,11 @@ fn touches_no_more_keys_than_it_must() {
     for (name, policy, admission, settlement) in cases {
         let (limits, data) = configured(policy);
         data.traffic();
-        let charge = admitted(limits.admit(&data, T0, &user("a", &["g"])));
+        let charge = admitted(admit(&limits, &data, T0, &user("a", &["g"])));
         assert_eq!(data.traffic(), admission, "{name}: admission");
-        limits.settle(&data, T0, &charge, Tokens { input: 1, output: 1 }).unwrap();
+        settle(&limits, &data, T0, &charge, spent(1, 1));
         assert_eq!(data.traffic(), settlement, "{name}: settlement");
-        limits.settle(&data, T0, &charge, Tokens::default()).unwrap();
+        settle(&limits, &data, T0, &charge, Tokens::default());
         assert_eq!(data.traffic(), (0, 0), "{name}: nothing used");
     }
 }
@@ -66,16 +66,16 @@ fn tokens_are_admitted_below_the_limit_and_charged_afterwards() {
         &[(Unit::Tokens, 100), (Unit::InputTokens, 80), (Unit::OutputTokens, 30)],
     )]);
     let alice = user("alice", &[]);
-    let first = admitted(limits.admit(&data, T0, &alice));
-    let second = admitted(limits.admit(&data, T0, &alice));
-    limits.settle(&data, T0 + 5_000, &first, Tokens { input: 60, output: 29 }).unwrap();
-    assert_eq!(admitted(limits.admit(&data, T0 + 5_000, &alice)).tokens.map(|t| t.remaining), Some(1));
-    limits.settle(&data, T0 + 5_000, &second, Tokens { input: 1, output: 1_000 }).unwrap();
-    let refusal = refused(limits.admit(&data, T0 + 5_000, &alice));
+    let first = admitted(admit(&limits, &data, T0, &alice));
+    let second = admitted(admit(&limits, &data, T0, &alice));
+    settle(&limits, &data, T0 + 5_000, &first, spent(60, 29));
+    assert_eq!(admitted(admit(&limits, &data, T0 + 5_000, &alice)).tokens.map(|t| t.remaining), Some(1));
+    settle(&limits, &data, T0 + 5_000, &second, spent(1, 1_000));
+    let refusal = refused(admit(&limits, &data, T0 + 5_000, &alice));
     assert_eq!((refusal.unit, refusal.maximum, refusal.used), (Unit::OutputTokens, 30, 1_029));
     assert_eq!(count(&limits, &data, T0 + 5_000, &user("bob", &[]), 1), 1);
-    limits.settle(&data, T0 + 6_000, &first, Tokens { input: u64::MAX, output: u64::MAX }).unwrap();
-    assert_eq!(refused(limits.admit(&data, T0 + 6_000, &alice)).used, u64::MAX, "saturating");
+    settle(&limits, &data, T0 + 6_000, &first, spent(u64::MAX, u64::MAX));
+    assert_eq!(refused(admit(&limits, &data, T0 + 6_000, &alice)).used, u64::MAX, "saturating");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn malformed_values_are_empty() {
     let policy = vec![limit(LimitKey::Endpoint, &[(Unit::Calls, 3)]), limit(LimitKey::EachUser, &[(Unit::Calls, 2)])];
     for seed in 0..300 {
         let [alice, bob] = ["alice", "bob"].map(|name| user(name, &[]));
-        let (limits, data) = configured_for(&[alice.clone(), bob.clone()], policy.clone());
+        let (limits, data) = configured(policy.clone());
         let mut random = Random(seed);
         let junk: Vec<u8> = (0..random.below(200)).map(|_| random.next() as u8).collect();
         let slot = slot(&alice);
@@ -100,20 +100,10 @@ fn a_clock_set_right_does_not_block_for_as_long_as_it_was_wrong() {
     let (limits, data) = configured(vec![limit(LimitKey::EachUser, &[(Unit::Calls, 2)])]);
     let alice = user("alice", &[]);
     assert_eq!(count(&limits, &data, T0 + 600 * MINUTE, &alice, 9), 2);
-    let refusal = refused(limits.admit(&data, T0, &alice));
+    let refusal = refused(admit(&limits, &data, T0, &alice));
     assert_eq!(refusal.retry_after_ms, 90_000, "not a reset, but no ten hours either");
     assert_eq!(count(&limits, &data, T0 + 89_999, &alice, 9), 0);
     assert_eq!(count(&limits, &data, T0 + 90_000, &alice, 9), 1);
-}
-
-#[test]
-fn missing_keys_admit_nobody() {
-    let data = FakeSharedData::default();
-    for key in [LimitKey::Endpoint, LimitKey::EachUser] {
-        let limits = Limits::new("chat", vec![limit(key, &[(Unit::Calls, 2)])]);
-        assert_eq!(limits.admit(&data, T0, &user("a", &[])), Admission::Contended);
-    }
-    assert!(data.contents().is_empty(), "a request creates no key");
 }
 
 /// One of each kind, so that waits, periods and units mix.
@@ -129,7 +119,7 @@ fn mixed() -> Vec<Limit> {
 #[test]
 fn equals_the_model() {
     let units = |who: usize, tokens: &Tokens| {
-        let Tokens { input, output } = *tokens;
+        let Tokens { input, output, .. } = *tokens;
         let user = |n: usize, amount: u64| if who % 2 == n { amount } else { 0 };
         let shared = [(60, 1, 3_600_000), (9_000, input + output, 3_600_000)];
         let zero = [(6, user(0, 1), MINUTE), (700, user(0, input), MINUTE), (2, user(0, 1), 1_000)];
@@ -139,20 +129,20 @@ fn equals_the_model() {
     };
     for seed in 0..60 {
         let callers = [user("a", &["g"]), user("b", &[])];
-        let (limits, data) = configured_for(&callers, mixed());
+        let (limits, data) = configured(mixed());
         let mut models: Vec<_> = units(0, &Tokens::default()).iter().map(|unit| Model::new(unit.2)).collect();
         let (mut random, mut now) = (Random(seed), T0);
         for step in 0..400 {
             let pause = *random.pick(&[1, 100, 2_000, 30_000]);
             now += random.below(pause);
             let who = random.below(2) as usize;
-            let used = Tokens { input: random.below(200), output: random.below(100) };
-            let probe = units(who, &Tokens { input: 1, output: 1 });
+            let used = spent(random.below(200), random.below(100));
+            let probe = units(who, &spent(1, 1));
             let open = models.iter().zip(&probe).all(|(m, (max, mine, _))| *mine == 0 || m.used(now) < *max);
-            match limits.admit(&data, now, &callers[who]) {
+            match admit(&limits, &data, now, &callers[who]) {
                 Admission::Admitted(charge) => {
                     assert!(open, "seed {seed} step {step}: admitted");
-                    limits.settle(&data, now, &charge, used).unwrap();
+                    settle(&limits, &data, now, &charge, used);
                     for (model, (_, amount, _)) in models.iter_mut().zip(units(who, &used)) {
                         if amount > 0 {
                             model.charge(now, amount);
@@ -170,21 +160,21 @@ fn waiting_as_told_admits_and_a_millisecond_less_does_not() {
     let mut refusals = 0;
     for seed in 0..300 {
         let callers = [user("a", &["g"]), user("b", &[]), user("c", &["g"])];
-        let (limits, data) = configured_for(&callers, mixed());
+        let (limits, data) = configured(mixed());
         let (mut random, mut now) = (Random(seed), T0);
         for _ in 0..60 {
             let pause = *random.pick(&[1, 100, 2_000, 30_000]);
             now = now + random.below(pause) - random.below(2) * 500;
             let who = random.pick(&callers);
-            let used = Tokens { input: random.below(500), output: random.below(300) };
-            match limits.admit(&data, now, who) {
-                Admission::Admitted(charge) => limits.settle(&data, now, &charge, used).unwrap(),
+            let used = spent(random.below(500), random.below(300));
+            match admit(&limits, &data, now, who) {
+                Admission::Admitted(charge) => settle(&limits, &data, now, &charge, used),
                 other => {
                     let wait = refused(other).retry_after_ms;
                     assert!(wait > 0);
-                    refused(limits.admit(&data, now + wait - 1, who));
+                    refused(admit(&limits, &data, now + wait - 1, who));
                     let before = [slot(who), "weir.e.chat".into()].map(|key| (data.contents_of(&key), key));
-                    admitted(limits.admit(&data, now + wait, who));
+                    admitted(admit(&limits, &data, now + wait, who));
                     before.iter().for_each(|(value, key)| data.put(key, value));
                     refusals += 1;
                 }

@@ -30,9 +30,9 @@ fn which_apply() {
         ("another, in a group", caller(Principal::ServicePrincipal("x".into()), &["staff"]), &[1_000, 80, 90]),
         ("one named like a user", caller(Principal::ServicePrincipal("alice".into()), &[]), &[1_000]),
     ];
-    let counters = compile::counters("chat", &policy());
+    let counters = compile::counters("chat", &policy(), Rules::default());
     for (name, caller, expected) in cases {
-        let applies = compile::applicable(&policy(), &counters, &caller);
+        let applies = compile::applicable(&policy(), &counters, &caller, Tokens::default()).0;
         assert_eq!(applies.iter().map(|held| held.counter.maximum).collect::<Vec<_>>(), expected, "{name}");
     }
 }
@@ -56,7 +56,7 @@ fn each_has_his_own_counter_and_a_group_one_for_all() {
 #[test]
 fn endpoints_do_not_share_a_user() {
     let (chat, data) = configured(vec![limit(LimitKey::EachUser, &[(Unit::Calls, 3)])]);
-    let other = Limits::new("other", chat.entries().to_vec());
+    let other = Limits::new("other", chat.entries().to_vec(), Rules::default());
     assert_eq!(count(&chat, &data, T0, &user("a", &[]), 9), 3);
     assert_eq!(count(&other, &data, T0, &user("a", &[]), 9), 3);
 }
@@ -66,10 +66,10 @@ fn two_limits_on_one_counter_charge_it_once_and_the_lower_holds() {
     let units = |n| [(Unit::Calls, n), (Unit::Tokens, 10 * n)];
     let (limits, data) = configured(vec![limit(LimitKey::EachUser, &units(9)), limit(LimitKey::EachUser, &units(4))]);
     let alice = user("alice", &[]);
-    let charge = admitted(limits.admit(&data, T0, &alice));
+    let charge = admitted(admit(&limits, &data, T0, &alice));
     assert_eq!(charge.requests.map(|r| (r.limit, r.remaining)), Some((4, 3)));
-    limits.settle(&data, T0, &charge, Tokens { input: 7, output: 0 }).unwrap();
-    assert_eq!(admitted(limits.admit(&data, T0, &alice)).tokens.map(|t| (t.limit, t.remaining)), Some((40, 33)));
+    settle(&limits, &data, T0, &charge, spent(7, 0));
+    assert_eq!(admitted(admit(&limits, &data, T0, &alice)).tokens.map(|t| (t.limit, t.remaining)), Some((40, 33)));
     assert_eq!(count(&limits, &data, T0, &alice, 9), 2);
 }
 
@@ -77,8 +77,8 @@ fn two_limits_on_one_counter_charge_it_once_and_the_lower_holds() {
 fn no_limit_touches_nothing() {
     let (limits, data) = configured(vec![limit(robot("job"), &[(Unit::Calls, 1)])]);
     data.traffic();
-    let charge = admitted(limits.admit(&data, T0, &user("a", &["g"])));
-    limits.settle(&data, T0, &charge, Tokens { input: 1, output: 1 }).unwrap();
+    let charge = admitted(admit(&limits, &data, T0, &user("a", &["g"])));
+    settle(&limits, &data, T0, &charge, spent(1, 1));
     assert_eq!((charge, data.traffic()), (Charge::default(), (0, 0)));
     assert!(!limits.is_empty() && Limits::default().is_empty());
 }

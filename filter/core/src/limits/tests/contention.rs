@@ -22,11 +22,11 @@ fn lost_swaps_are_tried_again() {
     for (prefix, lost) in [("weir.u", 1), ("weir.u", MAX_TRIES - 1), ("weir.e", 1), ("weir.e", MAX_TRIES - 1)] {
         let (limits, data) = configured(policy());
         data.lose(lost, prefix);
-        let charge = admitted(limits.admit(&data, T0, &user("a", &[])));
+        let charge = admitted(admit(&limits, &data, T0, &user("a", &[])));
         assert_eq!(charge.requests.map(|r| r.remaining), Some(4), "{prefix} lost {lost}");
         data.lose(lost, prefix);
-        limits.settle(&data, T0, &charge, Tokens { input: 100, output: 0 }).unwrap();
-        assert_eq!(refused(limits.admit(&data, T0, &user("a", &[]))).used, 100, "charged once");
+        settle(&limits, &data, T0, &charge, spent(100, 0));
+        assert_eq!(refused(admit(&limits, &data, T0, &user("a", &[]))).used, 100, "charged once");
     }
 }
 
@@ -38,7 +38,7 @@ fn out_of_tries_is_contended_and_charges_nothing() {
         assert_eq!(count(&limits, &data, T0, &alice, 1), 1);
         data.traffic();
         data.lose(MAX_TRIES, prefix);
-        assert_eq!(limits.admit(&data, T0, &alice), Admission::Contended, "{prefix}");
+        assert_eq!(admit(&limits, &data, T0, &alice), Admission::Contended, "{prefix}");
         assert!(data.traffic().1 <= MAX_TRIES + 2, "bounded");
         assert_eq!(count(&limits, &data, T0, &alice, 9), 4, "{prefix}: the four that were left");
     }
@@ -48,10 +48,10 @@ fn out_of_tries_is_contended_and_charges_nothing() {
 fn a_settlement_out_of_tries_says_so_and_charges_the_other_key() {
     for (prefix, who, limit) in [("weir.u", "b", 0), ("weir.e", "a", 1)] {
         let (limits, data) = configured(policy());
-        let charge = admitted(limits.admit(&data, T0, &user("a", &[])));
+        let charge = admitted(admit(&limits, &data, T0, &user("a", &[])));
         data.lose(MAX_TRIES, prefix);
-        assert_eq!(limits.settle(&data, T0, &charge, Tokens { input: 60, output: 40 }), Err(Contended), "{prefix}");
-        let refusal = refused(limits.admit(&data, T0, &user(who, &[])));
+        assert!(limits.settle(&data, T0, &charge, spent(60, 40)).contended, "{prefix}");
+        let refusal = refused(admit(&limits, &data, T0, &user(who, &[])));
         assert_eq!((refusal.limit, refusal.unit, refusal.used), (limit, Unit::Tokens, 100), "{prefix}");
     }
 }
@@ -68,7 +68,7 @@ fn a_competitor_who_takes_the_last_call_at_the_endpoint_gives_the_caller_his_own
             assert_eq!(count(&competitor, data, T0, &user("bob", &[]), 1), 1);
         }
     });
-    let refusal = refused(limits.admit(&data, T0, &alice));
+    let refusal = refused(admit(&limits, &data, T0, &alice));
     assert_eq!((refusal.limit, refusal.used, refusal.maximum), (0, 5, 5));
     assert_eq!(refusal.requests, Some(Standing { limit: 5, remaining: 0, reset_ms: 120_000 }));
     assert_eq!(data.contents_of(&slot(&alice)), before, "his slot is as it was");
@@ -79,7 +79,7 @@ fn a_rollback_takes_back_its_own_period_also_when_that_has_become_the_previous_o
     let (limits, data) = configured(policy());
     let (alice, limits) = (user("alice", &[]), Rc::new(limits));
     let held = |data: &FakeSharedData, now| {
-        let own = compile::applicable(limits.entries(), &limits.counters, &user("alice", &[]));
+        let own = limits.applicable(&user("alice", &[]), Tokens::default());
         let calls = own.iter().find(|held| held.counter.place == Place::Caller).unwrap().counter.tag;
         let value = data.contents_of(&slot(&user("alice", &[])));
         Packed::read(&value, now).window(calls)
@@ -94,7 +94,7 @@ fn a_rollback_takes_back_its_own_period_also_when_that_has_become_the_previous_o
             assert_eq!(count(&competitor, data, later, &user("bob", &[]), 2), 2);
         }
     });
-    refused(limits.admit(&data, T0 + MINUTE - 1, &alice));
+    refused(admit(&limits, &data, T0 + MINUTE - 1, &alice));
     let window = held(&data, T0 + MINUTE);
     assert_eq!((window.start_ms, window.current, window.previous), (T0 + MINUTE, 1, 2));
 }
@@ -112,7 +112,7 @@ fn a_rollback_out_of_tries_counts_one_too_many_for_the_caller_alone() {
             data.put(key, &value);
         }
     });
-    assert_eq!(limits.admit(&data, T0, &alice), Admission::Contended);
+    assert_eq!(admit(&limits, &data, T0, &alice), Admission::Contended);
     assert_eq!(count(&limits, &data, T0, &alice, 9), 4, "one early, never one too many");
     assert_eq!(count(&limits, &data, T0, &user("bob", &[]), 9), 1, "the endpoint's count is exact");
 }
@@ -156,7 +156,7 @@ impl Workers {
     fn call(&self, data: &FakeSharedData) {
         let who = self.random.borrow_mut().below(4) as usize;
         let caller = user(["a", "b", "c", "d"][who], if who < 2 { &["g"] } else { &[] });
-        match self.limits.admit(data, T0, &caller) {
+        match admit(&self.limits, data, T0, &caller) {
             Admission::Admitted(_) => self.admitted.borrow_mut()[who] += 1,
             Admission::Refused(_) => {}
             Admission::Contended => panic!("contended"),

@@ -49,10 +49,10 @@ fn unknown_entries_are_kept_until_nothing_of_them_counts() {
 #[test]
 fn a_period_of_a_newer_build_is_kept_for_two_months() {
     let mut bytes = charged(&[(7, Period::Second, T0)]).write(T0);
-    bytes[16] = 5;
+    bytes[16] = 200;
     let day = 24 * 3_600_000;
     assert_eq!(Packed::read(&bytes, T0 + 61 * day).write(T0 + 61 * day), bytes);
-    assert_eq!(Packed::read(&bytes, T0 + 62 * day).write(T0 + 62 * day), EMPTY);
+    assert_eq!(Packed::read(&bytes, T0 + 62 * day).write(T0 + 62 * day), [1]);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn any_bytes_are_read_and_what_is_malformed_is_empty() {
         let now = *random.pick(&[0, T0, u64::MAX]);
         let mut packed = Packed::read(&bytes, now);
         packed.charge(random.next(), Period::Minute, now, random.next(), 3);
-        packed.give_back(7, Period::Minute, now, 1);
+        packed.true_up(7, Period::Minute, now, 1, 0);
         let written = packed.write(now);
         assert_eq!((written.len() - 1) % ENTRY_BYTES, 0);
     }

@@ -32,8 +32,7 @@ fn counts_outlive_a_change_of_the_limits() {
         let (limits, data) = configured(old());
         let alice = user("alice", &["g"]);
         assert_eq!(count(&limits, &data, T0, &alice, 6), 6);
-        let reloaded = Limits::new("chat", new);
-        reloaded.create_keys(&data);
+        let reloaded = compiled(new);
         assert_eq!(count(&reloaded, &data, T0, &alice, 99), left, "{name}");
     }
 }
@@ -41,16 +40,12 @@ fn counts_outlive_a_change_of_the_limits() {
 #[test]
 fn old_and_new_configurations_count_together() {
     let (old, data) = configured(vec![calls(LimitKey::Endpoint, 10), calls(group("g"), 7)]);
-    let new = Limits::new("chat", vec![calls(robot("x"), 1), calls(LimitKey::Endpoint, 10)]);
+    let new = compiled(vec![calls(robot("x"), 1), calls(LimitKey::Endpoint, 10)]);
     let alice = user("alice", &["g"]);
     let mut admitted = 0;
     for _ in 0..9 {
         admitted += count(&old, &data, T0, &alice, 1) + count(&new, &data, T0, &alice, 1);
     }
     assert_eq!(admitted, 10);
-    assert_eq!(
-        count(&Limits::new("chat", vec![calls(group("g"), 7)]), &data, T0, &alice, 9),
-        2,
-        "the group's are kept"
-    );
+    assert_eq!(count(&compiled(vec![calls(group("g"), 7)]), &data, T0, &alice, 9), 2, "the group's are kept");
 }

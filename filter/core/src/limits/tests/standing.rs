@@ -33,8 +33,17 @@ fn durations_in_openais_form() {
 fn whole_seconds_are_never_too_early() {
     let cases = [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (59_999, 60), (u64::MAX, u64::MAX / 1_000 + 1)];
     for (retry_after_ms, seconds) in cases {
-        let refusal =
-            Refusal { limit: 0, unit: Unit::Calls, maximum: 1, used: 1, retry_after_ms, requests: None, tokens: None };
+        let refusal = Refusal {
+            limit: 0,
+            unit: Unit::Calls,
+            period: Period::Minute,
+            maximum: 1,
+            used: 1,
+            needed: 1,
+            retry_after_ms,
+            requests: None,
+            tokens: None,
+        };
         assert_eq!(refusal.retry_after_seconds(), seconds, "{retry_after_ms}");
     }
 }
@@ -47,16 +56,16 @@ fn the_tightest_is_the_least_remaining_share() {
         limit(group("g"), &[(Unit::Calls, 8), (Unit::OutputTokens, 10)]),
     ]);
     let alice = user("alice", &["g"]);
-    let first = admitted(limits.admit(&data, T0, &alice));
+    let first = admitted(admit(&limits, &data, T0, &alice));
     assert_eq!(first.requests, Some(Standing { limit: 4, remaining: 3, reset_ms: 120_000 }));
     assert_eq!(first.tokens, Some(Standing { limit: 1_000, remaining: 1_000, reset_ms: 0 }), "the first on a tie");
     assert_eq!(first.tokens.unwrap().reset(), "0s");
-    limits.settle(&data, T0 + 500, &first, Tokens { input: 600, output: 5 }).unwrap();
-    let second = admitted(limits.admit(&data, T0 + 1_000, &alice));
+    settle(&limits, &data, T0 + 500, &first, spent(600, 5));
+    let second = admitted(admit(&limits, &data, T0 + 1_000, &alice));
     assert_eq!(second.requests, Some(Standing { limit: 4, remaining: 2, reset_ms: 119_000 }));
     assert_eq!(second.tokens.map(|t| (t.limit, t.remaining)), Some((1_000, 395)), "of three, tokens is the tightest");
-    limits.settle(&data, T0 + 1_500, &second, Tokens { input: 0, output: 4 }).unwrap();
-    let third = admitted(limits.admit(&data, T0 + 2_000, &alice));
+    settle(&limits, &data, T0 + 1_500, &second, spent(0, 4));
+    let third = admitted(admit(&limits, &data, T0 + 2_000, &alice));
     assert_eq!(third.tokens.map(|t| (t.limit, t.remaining)), Some((10, 1)));
 }
 
@@ -69,7 +78,7 @@ fn the_refusal_is_the_longest_wait() {
     ]);
     let alice = user("alice", &["g"]);
     assert_eq!(count(&limits, &data, T0, &alice, 3), 2);
-    let refusal = refused(limits.admit(&data, T0 + 10, &alice));
+    let refusal = refused(admit(&limits, &data, T0 + 10, &alice));
     // Two used, one of them must have faded: half the period after the one that counts it.
     let expected = (1, Unit::Calls, 2, 2, 3_600_000 + 1_800_000 - 10);
     let Refusal { limit, unit, maximum, used, retry_after_ms, .. } = refusal;
@@ -83,13 +92,13 @@ fn a_limit_of_zero_blocks_for_its_period() {
         per(Period::Hour, LimitKey::Endpoint, &[(Unit::Calls, 1), (Unit::Tokens, 10)]),
         limit(LimitKey::EachUser, &[(Unit::OutputTokens, 0)]),
     ]);
-    let refusal = refused(limits.admit(&data, T0, &user("alice", &[])));
+    let refusal = refused(admit(&limits, &data, T0, &user("alice", &[])));
     assert_eq!((refusal.limit, refusal.maximum, refusal.used), (1, 0, 0));
     assert_eq!((refusal.retry_after_ms, refusal.retry_after_seconds()), (60_000, 60));
     assert_eq!(refusal.tokens, Some(Standing { limit: 0, remaining: 0, reset_ms: 0 }));
-    let charge = admitted(limits.admit(&data, T0, &caller(Principal::ServicePrincipal("job".into()), &[])));
+    let charge = admitted(admit(&limits, &data, T0, &caller(Principal::ServicePrincipal("job".into()), &[])));
     assert_eq!(charge.requests.map(|r| r.remaining), Some(0), "the refusal charged nothing, this call did");
-    let refusal = refused(limits.admit(&data, T0, &user("alice", &[])));
+    let refusal = refused(admit(&limits, &data, T0, &user("alice", &[])));
     assert_eq!(refusal.limit, 1, "what never ends is longer than an hour");
 }
 
@@ -101,5 +110,5 @@ fn of_equal_waits_the_first_in_the_policy_refuses() {
         limit(group("g"), &[(Unit::Calls, 2)]),
     ]);
     assert_eq!(count(&limits, &data, T0, &user("alice", &["g"]), 3), 2);
-    assert_eq!(refused(limits.admit(&data, T0, &user("alice", &["g"]))).limit, 1);
+    assert_eq!(refused(admit(&limits, &data, T0, &user("alice", &["g"]))).limit, 1);
 }

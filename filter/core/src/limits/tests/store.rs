@@ -20,7 +20,6 @@ pub struct FakeSharedData {
     competitor: RefCell<Option<Competitor>>,
     loads: Cell<usize>,
     stores: Cell<usize>,
-    pub creations: Cell<usize>,
 }
 
 impl FakeSharedData {
@@ -38,8 +37,9 @@ impl FakeSharedData {
         self.values.borrow().iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
     }
 
+    /// Nothing where there is no such key.
     pub fn contents_of(&self, key: &str) -> Vec<u8> {
-        self.values.borrow()[key].0.clone()
+        self.values.borrow().get(key).map(|(value, _)| value.clone()).unwrap_or_default()
     }
 
     /// Overwrites one.
@@ -73,15 +73,15 @@ impl SharedData for FakeSharedData {
                 return Err(CasMismatch);
             }
         }
-        if self.values.borrow().get(key).is_none_or(|(_, current)| *current != cas) {
+        // As Envoy's: where there is no such key, the version does not matter. 0 stands for a creation's, which loses.
+        if self.values.borrow().get(key).is_some_and(|(_, current)| *current != cas) {
             return Err(CasMismatch);
         }
         self.put(key, value);
         Ok(())
     }
 
-    fn create(&self, key: &str, value: &[u8]) {
-        self.creations.set(self.creations.get() + 1);
-        self.put(key, value);
+    fn create(&self, key: &str, value: &[u8]) -> Result<(), CasMismatch> {
+        self.store(key, value, 0)
     }
 }

@@ -8,8 +8,8 @@ use super::{super::tags, *};
 #[test]
 fn pinned() {
     // Made by another implementation of SipHash-1-3. A change here makes every count in every running Envoy unknown.
-    let calls = |key| tags::of_counter("chat", &key, Unit::Calls, Period::Minute);
-    let subject = |principal| Subject::of(&principal).unwrap().spread();
+    let calls = |key| tags::of_counter("chat", &limit(key, &[]), Unit::Calls);
+    let subject = |principal| Subject::of(&principal).spread();
     let found = [
         calls(LimitKey::Endpoint),
         calls(LimitKey::EachUser),
@@ -27,17 +27,24 @@ const PINNED: [&str; 5] =
 fn distinct_but_for_custom_users() {
     let mut seen = std::collections::BTreeMap::new();
     for endpoint in ["a", "ab", ""] {
-        for key in [LimitKey::Endpoint, LimitKey::EachUser, robot("x"), group("x"), group("b"), group("bx"), group("")]
-        {
-            for unit in [Unit::Calls, Unit::Tokens, Unit::InputTokens, Unit::OutputTokens] {
-                for period in [Period::Second, Period::Minute, Period::Hour] {
-                    let tag = tags::of_counter(endpoint, &key, unit, period);
-                    assert_eq!(seen.insert(tag, (endpoint, key.clone(), unit, period)), None);
+        let groups = ["x", "b", "bx", ""].map(group);
+        let others = [LimitKey::Endpoint, LimitKey::EachUser, robot("x"), LimitKey::EachMember("x".into())];
+        for key in groups.into_iter().chain(others) {
+            for unit in [Unit::Calls, Unit::Tokens, Unit::InputTokens, Unit::OutputTokens, Unit::CostUsd] {
+                for period in [Period::Second, Period::Minute, Period::Hour, Period::Day, Period::Month] {
+                    for weight in [0, 250_000, 1_000_000] {
+                        let limit = Limit { cached_input_weight: Weight(weight), ..per(period, key.clone(), &[]) };
+                        let weight = weight * u32::from(unit.has_input());
+                        let tag = tags::of_counter(endpoint, &limit, unit);
+                        let what = (endpoint, key.clone(), unit, period, weight);
+                        assert_eq!(seen.insert(tag, what.clone()).unwrap_or(what.clone()), what);
+                    }
                 }
             }
         }
     }
-    let of = |key| tags::of_counter("a", &key, Unit::Calls, Period::Second);
+    assert_eq!(seen.len(), 3 * 8 * 5 * (3 + 2 * 3), "each but for weights where no input is counted");
+    let of = |key| tags::of_counter("a", &limit(key, &[]), Unit::Calls);
     assert_eq!(of(LimitKey::EachUser), of(custom("alice")), "a user keeps his count when he gets a limit of his own");
 }
 
@@ -45,7 +52,7 @@ fn distinct_but_for_custom_users() {
 fn users_spread_evenly() {
     let mut slots = vec![0u32; SLOTS];
     for n in 0..SLOTS * 10 {
-        let subject = Subject::of(&Principal::User(format!("user-{n}@example.com"))).unwrap();
+        let subject = Subject::of(&Principal::User(format!("user-{n}@example.com")));
         slots[(subject.spread() % SLOTS as u64) as usize] += 1;
     }
     let (least, most) = (slots.iter().min().unwrap(), slots.iter().max().unwrap());

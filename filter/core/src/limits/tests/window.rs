@@ -71,7 +71,7 @@ fn gives_back_to_its_own_period() {
         ("never below zero", window(T0, 1, 4), window(T0, 0, 4)),
     ];
     for (name, before, after) in cases {
-        assert_eq!(before.given_back(T0, MINUTE, 2), after, "{name}");
+        assert_eq!(before.trued_up(T0, MINUTE, 2, 0), after, "{name}");
     }
 }
 
@@ -143,7 +143,7 @@ fn nothing_panics_at_the_edges() {
                 let window = window(start, current, previous).rebased(now, length);
                 assert!(window.used(now, length) >= window.at(now, length).current);
                 window.wait(now, length, previous);
-                window.charged(now, length, current).given_back(now, length, previous);
+                window.charged(now, length, current).trued_up(now, length, previous, current);
             }
         }
     }

@@ -1,0 +1,176 @@
+//! One NDJSON line, written member by member into a buffer of its own: names that are known come ready for JSON, only
+//! values are escaped. A tenth of what a general serializer costs for a row, and a row is written for every request.
+
+use std::collections::BTreeMap;
+
+use crate::decimal;
+
+/// A usage row with its detail holds some 1,100 bytes: one allocation for nearly all of them.
+const USUAL_BYTES: usize = 1_400;
+
+/// A JSON object under construction. `key` is always the member's name as JSON with its colon: `"status":`.
+#[derive(Debug)]
+pub struct Line {
+    bytes: Vec<u8>,
+}
+
+impl Line {
+    /// Begins with `head`: JSON up to where the first member stands.
+    pub fn new(head: &str) -> Self {
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+        bytes.extend_from_slice(head.as_bytes());
+        Self { bytes }
+    }
+
+    /// Ends with `tail`.
+    pub fn finish(mut self, tail: &str) -> Vec<u8> {
+        self.raw(tail);
+        self.bytes
+    }
+
+    /// JSON as it stands.
+    pub fn raw(&mut self, json: &str) {
+        self.bytes.extend_from_slice(json.as_bytes());
+    }
+
+    pub fn text(&mut self, key: &str, value: Option<&str>) {
+        self.key(key);
+        match value {
+            Some(value) => self.string(value),
+            None => self.raw("null"),
+        }
+    }
+
+    pub fn number(&mut self, key: &str, value: Option<u64>) {
+        self.key(key);
+        match value {
+            Some(value) => decimal::push(&mut self.bytes, value),
+            None => self.raw("null"),
+        }
+    }
+
+    /// Shortest digits that read back as the same number; `null` where it is no number.
+    pub fn float(&mut self, key: &str, value: Option<f64>) {
+        self.key(key);
+        match value.and_then(serde_json::Number::from_f64) {
+            Some(value) => self.raw(&value.to_string()),
+            None => self.raw("null"),
+        }
+    }
+
+    pub fn flag(&mut self, key: &str, value: Option<bool>) {
+        self.key(key);
+        self.raw(match value {
+            Some(true) => "true",
+            Some(false) => "false",
+            None => "null",
+        });
+    }
+
+    /// A list, each item written by `write`.
+    pub fn list<T>(&mut self, key: &str, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Self, T)) {
+        self.key(key);
+        self.raw("[");
+        for item in items {
+            self.comma();
+            write(self, item);
+        }
+        self.raw("]");
+    }
+
+    /// An object of strings; `null` where it is empty.
+    pub fn map(&mut self, key: &str, map: &BTreeMap<String, String>) {
+        self.key(key);
+        if map.is_empty() {
+            return self.raw("null");
+        }
+        self.raw("{");
+        for (name, value) in map {
+            self.comma();
+            self.string(name);
+            self.raw(":");
+            self.string(value);
+        }
+        self.raw("}");
+    }
+
+    pub fn key(&mut self, key: &str) {
+        self.comma();
+        self.raw(key);
+    }
+
+    /// A comma behind a value.
+    pub fn comma(&mut self) {
+        if !matches!(self.bytes.last(), Some(b'{' | b'[') | None) {
+            self.bytes.push(b',');
+        }
+    }
+
+    /// `value` as a JSON string. Runs without anything to escape are copied whole.
+    pub fn string(&mut self, value: &str) {
+        self.bytes.push(b'"');
+        let bytes = value.as_bytes();
+        let mut copied = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            if *byte >= b' ' && *byte != b'"' && *byte != b'\\' {
+                continue;
+            }
+            self.bytes.extend_from_slice(bytes.get(copied..at).unwrap_or_default());
+            copied = at.saturating_add(1);
+            self.escaped(*byte);
+        }
+        self.bytes.extend_from_slice(bytes.get(copied..).unwrap_or_default());
+        self.bytes.push(b'"');
+    }
+
+    fn escaped(&mut self, byte: u8) {
+        match byte {
+            b'"' => self.raw("\\\""),
+            b'\\' => self.raw("\\\\"),
+            b'\n' => self.raw("\\n"),
+            b'\r' => self.raw("\\r"),
+            b'\t' => self.raw("\\t"),
+            control => {
+                self.raw("\\u00");
+                self.bytes.extend([decimal::hex(control >> 4), decimal::hex(control & 0xF)]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    #[test]
+    fn strings_are_what_serde_json_reads_back() {
+        let every: String = (0..0x250).filter_map(char::from_u32).collect();
+        for value in ["", "plain", "a\"b\\c", "\u{1}\n\r\t\u{1f}\u{7f}", "né 日本 😀", &every] {
+            let mut line = Line::new("{");
+            line.text("\"k\":", Some(value));
+            let read: serde_json::Value = serde_json::from_slice(&line.finish("}")).unwrap();
+            assert_eq!(read["k"], value);
+        }
+    }
+
+    #[test]
+    fn members_of_every_kind() {
+        let mut line = Line::new("{\"a\":{");
+        line.text("\"none\":", None);
+        line.number("\"n\":", Some(u64::MAX));
+        line.float("\"f\":", Some(0.000_012_5));
+        line.float("\"nan\":", Some(f64::NAN));
+        line.flag("\"b\":", Some(true));
+        line.list("\"l\":", ["x", "y"], Line::string);
+        line.list("\"e\":", [], Line::string);
+        line.map("\"m\":", &BTreeMap::from([("k".into(), "v".into()), ("q\"".into(), "".into())]));
+        line.map("\"z\":", &BTreeMap::new());
+        let read: serde_json::Value = serde_json::from_slice(&line.finish("}}")).unwrap();
+        let expected = serde_json::json!({"none": null, "n": u64::MAX, "f": 0.000_012_5, "nan": null, "b": true,
+            "l": ["x", "y"], "e": [], "m": {"k": "v", "q\"": ""}, "z": null});
+        assert_eq!(read["a"], expected);
+    }
+}

@@ -1,0 +1,9 @@
+//! Anthropic's messages as a caller's API.
+
+mod answer;
+mod request;
+mod stream;
+
+pub use answer::{error, kind, write as answer};
+pub use request::read as request;
+pub use stream::Writer;

@@ -1,0 +1,81 @@
+//! The chat APIs that providers speak: each writes its own requests and reads its own answers, from and to the neutral
+//! types. A new one is a folder here, a variant of [`Wire`] and a column of golden files.
+
+pub mod anthropic;
+pub mod openai;
+
+use super::{
+    Target, Untranslatable,
+    json::{Json, Object},
+    neutral::{Answer, Event, Failure, Request},
+};
+
+/// What a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    Anthropic,
+    OpenAi,
+}
+
+/// Reads a stream of one API.
+#[derive(Debug)]
+pub enum Reader {
+    Anthropic(anthropic::Reader),
+    OpenAi(openai::Reader),
+}
+
+impl Wire {
+    pub const ALL: [Self; 2] = [Self::Anthropic, Self::OpenAi];
+
+    /// As golden files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Anthropic => "anthropic",
+            Self::OpenAi => "openai",
+        }
+    }
+
+    pub fn request(self, request: Request<'_>, target: &Target<'_>) -> Result<Vec<u8>, Untranslatable> {
+        match self {
+            Self::Anthropic => anthropic::request(request, target),
+            Self::OpenAi => openai::request(request, target),
+        }
+    }
+
+    pub fn answer(self, answer: Object<'_>) -> Answer<'_> {
+        match self {
+            Self::Anthropic => anthropic::answer(answer),
+            Self::OpenAi => openai::answer(answer),
+        }
+    }
+
+    pub fn failure(self, error: Object<'_>) -> Option<Failure<'_>> {
+        match self {
+            Self::Anthropic => anthropic::failure(error),
+            Self::OpenAi => openai::failure(error),
+        }
+    }
+
+    pub fn reader(self) -> Reader {
+        match self {
+            Self::Anthropic => Reader::Anthropic(anthropic::Reader::default()),
+            Self::OpenAi => Reader::OpenAi(openai::Reader::default()),
+        }
+    }
+}
+
+impl Reader {
+    /// `data`: one event's. False: it cannot be read.
+    pub fn read<'a>(&mut self, data: &'a [u8], events: &mut Vec<Event<'a>>) -> bool {
+        if data == b"[DONE]" {
+            events.push(Event::End);
+            return true;
+        }
+        let Some(data) = Json::parse(data).ok().and_then(Json::into_object) else { return false };
+        match self {
+            Self::Anthropic(reader) => reader.read(data, events),
+            Self::OpenAi(reader) => reader.read(data, events),
+        }
+        true
+    }
+}
