@@ -6,7 +6,7 @@ ENVOY ?= all
 .PHONY: help build demo test check core e2e clean
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
 
 build: ## dist/weir.wasm for Envoy, and dist/weir for this machine
 	@scripts/build-wasm.sh
@@ -31,10 +31,13 @@ clean: ## remove what was built here; downloads in ~/.cache/weir stay
 	rm -rf target dist .demo
 
 # Measuring: neither is a part of `make test`, since both want a machine that is not too busy with other things.
-.PHONY: bench instructions tokens tables estimates fuzz bench-tokens
+.PHONY: bench bench-collect instructions tokens tables estimates fuzz bench-tokens
 
 bench: ## Weir against bare Envoy, one table of ratios (under 25 minutes; QUICK=1: some 3); OTHER=PATH: a second wasm beside it
 	@python3 tests/bench/bench.py
+
+bench-collect: build ## what one collector on one core takes, and its page over 10 million rows (some 10 minutes; ROWS=1000000: less)
+	@python3 tests/bench/collect.py
 
 instructions: ## instructions of core's hot path under callgrind, compared with the checked-in figures (about a minute)
 	@scripts/instructions.sh

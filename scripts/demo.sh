@@ -88,6 +88,7 @@ Weir serves on http://127.0.0.1:$port (Envoy's admin on $admin_port). Try, in an
 3. a burst that meets a limit: 200, then 429
    for i in \$(seq 20); do curl -s -o /dev/null -w '%{http_code} ' $url -H 'authorization: Bearer bob-demo-key' -d '{"model":"$model","messages":[{"role":"user","content":"Hi"}]}'; done; echo
 
+Who used what, who was refused, what it cost: http://127.0.0.1:$collect_port/
 Each usage record as it arrives (Ctrl-C ends the demo):
 TEXT
 }

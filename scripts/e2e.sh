@@ -12,7 +12,9 @@ versions=("${supported[@]}")
 [[ -f dist/weir.wasm && -x dist/weir ]] || fail "dist/weir.wasm and dist/weir are missing: run \`make build\`"
 
 WEIR_E2E_PYTHON=$("$ROOT/scripts/setup-python.sh")
-export WEIR_E2E_PYTHON
+WEIR_E2E_TABLES_PYTHON=$("$ROOT/scripts/setup-python.sh" "$ROOT/tests/tables/requirements.txt")
+WEIR_E2E_CHROMIUM=$("$ROOT/scripts/setup-chromium.sh")
+export WEIR_E2E_PYTHON WEIR_E2E_TABLES_PYTHON WEIR_E2E_CHROMIUM
 failed=0
 for version in "${versions[@]}"; do
   WEIR_E2E_ENVOY_BINARY=$("$ROOT/scripts/setup-envoy.sh" "$version")

@@ -1,36 +1,52 @@
-//! `weir collect`: usage records in over HTTP (`POST /v1/records`, NDJSON by DESIGN.md section 6), durable files out. A batch is
+//! `weir collect`: usage records in over HTTP (`POST /v1/records`, NDJSON by DESIGN.md section 6), Delta tables and a page out. A batch is
 //! acknowledged only when it is on disk, a row is stored once, and what is no record goes to quarantine instead of getting lost.
 //!
 //! The path of a post: [`server`] reads it, [`line`](mod@line) finds each row's table and id, [`commit`] groups posts and removes
-//! duplicates ([`seen`]), a [`sink`] stores. [`ndjson`] is the sink of today; [`live`] prints.
+//! duplicates ([`seen`]), a [`sink`] makes them durable: the [`journal`], from which [`flush`] writes the tables of a [`lake`], or
+//! [`ndjson`] files. [`rollup`] sums up what [`page`] shows; [`live`] prints.
 
 mod commit;
+mod files;
+mod flush;
+mod journal;
+pub mod lake;
 mod line;
 mod live;
 mod ndjson;
+mod page;
+mod payloads;
+pub mod rollup;
+pub mod rows;
 mod seen;
 mod server;
 mod sink;
+mod start;
+mod status;
+mod tls;
+mod tokens;
 
 use std::convert::Infallible;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use commit::Committer;
 use live::Live;
-use ndjson::NdjsonSink;
-use seen::{GENERATION, Seen};
 use server::Collector;
-use sink::Sink;
+use start::Stored;
+use tokens::Tokens;
 
 /// How long a stop waits for posts in flight.
 const GRACE: Duration = Duration::from_secs(10);
@@ -39,21 +55,57 @@ const GRACE: Duration = Duration::from_secs(10);
 /// connection, so that it is never closed here just as Envoy sends a batch.
 const IDLE: Duration = Duration::from_secs(3660);
 
-/// Receive usage records and store them durably, each once.
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Receive usage records into Delta tables, each once, and show them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Address to listen on; loopback only, unless a token is set. Port 0 picks a free one and prints it.
     #[arg(long, default_value = "127.0.0.1:9902")]
     listen: String,
-    /// Folder for the records: <table>/<date of arrival, UTC>.ndjson.
+    /// Where the tables are: a folder, or s3://, abfss:// or gs:// (credentials from the environment, as these stores name them).
     #[arg(long)]
-    out: PathBuf,
-    /// Bearer token that senders must present; better given in the environment.
+    out: String,
+    /// What to write: Delta tables, or <table>/<date of arrival, UTC>.ndjson for programs that read lines (without a page).
+    #[arg(long, value_enum, default_value = "delta")]
+    format: Format,
+    /// Local folder for rows that are in no table yet; default: OUT/.journal. Each collector has one of its own.
+    #[arg(long)]
+    journal: Option<PathBuf>,
+    /// Bytes that the journal may hold while the tables cannot be written; then posts are answered 503.
+    #[arg(long, default_value_t = 4 << 30)]
+    journal_bytes: u64,
+    /// How often rows are committed to their tables.
+    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    commit_every: Duration,
+    /// How long rows are kept, as in 90d; default: for ever.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    retention: Option<Duration>,
+    /// How long payloads are kept; default: as long as all rows.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    payload_retention: Option<Duration>,
+    /// Bearer token that senders and readers must present; better given in the environment.
     #[arg(long, env = "WEIR_COLLECT_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// File of tokens, one a line: TOKEN NAME RIGHTS, with rights of write, read, payloads, separated by commas.
+    #[arg(long, conflicts_with = "token")]
+    token_file: Option<PathBuf>,
+    /// Certificate chain in PEM: serve HTTPS.
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key in PEM.
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Print one line per stored record.
     #[arg(long)]
     print: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Delta,
+    Ndjson,
 }
 
 /// Why the collector does not start or go on, and the exit status that says so.
@@ -73,32 +125,48 @@ pub fn run(args: Args) -> ExitCode {
 
 fn collect(args: Args) -> Result<(), Failure> {
     let failed = |what: &'static str| move |error: io::Error| Failure(1, format!("{what}: {error}"));
-    // One thread receives, one writes; reading JSON is left to tokio's blocking threads.
+    // One thread receives, one makes rows durable, one writes the tables; reading JSON is left to tokio's blocking threads.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed("no runtime"))?;
-    let token = args.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
-    let listener = runtime.block_on(listen(&args.listen, token.is_some()))?;
-    let (sink, seen) = open(&args.out)?;
+    let tokens = tokens(&args)?;
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => Some(tls::acceptor(cert, key).map_err(|why| Failure(1, why))?),
+        _ => None,
+    };
+    let listener = runtime.block_on(listen(&args.listen, !tokens.is_empty()))?;
+    let Stored { sink, seen, view, flusher } = start::open(&args)?;
     let (live, written) = match args.print {
         true => Live::start().map(|(live, written)| (Some(live), Some(written))).map_err(failed("no thread"))?,
         false => (None, None),
     };
     let (committer, writer) = Committer::start(sink, seen, live).map_err(failed("no thread"))?;
-    let collector = Collector::new(committer, token);
+    let collector = Collector::new(committer, tokens, view);
     let served = runtime.block_on(async {
         let stop = crate::signals::stop()?;
         let address = listener.local_addr()?;
-        let _ = writeln!(io::stdout(), "collect on http://{address} into {}", args.out.display());
-        serve(collector, listener, stop).await;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let _ = writeln!(io::stdout(), "collect on {scheme}://{address} into {}", args.out);
+        serve(collector, listener, tls, stop).await;
         Ok(())
     });
-    // With the runtime go the last doors to the writer; it stores what waits, and ends.
+    // With the runtime go the last doors to the writer; it stores what waits, and ends. Then the tables get what is in the journal.
     drop(runtime);
     let ended = writer.join();
+    if let Some(flusher) = flusher {
+        flusher.stop();
+    }
     if let Some(written) = written {
         written.wait(Duration::from_secs(1));
     }
     served.map_err(failed("cannot serve"))?;
     ended.map_err(|_| Failure(1, "the writer died; rows not acknowledged will be sent again".to_owned()))
+}
+
+fn tokens(args: &Args) -> Result<Tokens, Failure> {
+    if let Some(path) = &args.token_file {
+        return Tokens::read(path).map_err(|why| Failure(1, why));
+    }
+    let token = args.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
+    Ok(token.map(Tokens::one).unwrap_or_default())
 }
 
 /// One line to standard error.
@@ -117,7 +185,7 @@ async fn listen(address: &str, token: bool) -> Result<TcpListener, Failure> {
             2,
             format!(
                 "--listen {address}: {} is not a loopback address, and without a token anybody could write records; \
-                 set WEIR_COLLECT_TOKEN (or --token), or listen on 127.0.0.1",
+                 set WEIR_COLLECT_TOKEN (or --token, --token-file), or listen on 127.0.0.1",
                 open.ip()
             ),
         ));
@@ -125,26 +193,19 @@ async fn listen(address: &str, token: bool) -> Result<TcpListener, Failure> {
     TcpListener::bind(&candidates[..]).await.map_err(failed)
 }
 
-/// Opens the folder, mends what a crash left, and reads back which rows are stored.
-fn open(dir: &std::path::Path) -> Result<(NdjsonSink, Seen), Failure> {
-    let failed = |failure: sink::SinkFailure| Failure(1, failure.to_string());
-    let (sink, repairs) = NdjsonSink::open(dir).map_err(failed)?;
-    for repair in repairs {
-        log(&format!("{}: cut {} bytes of a torn last line", repair.path.display(), repair.cut_bytes));
-    }
-    let mut seen = Seen::new(GENERATION);
-    sink.recall(GENERATION, &mut |id| seen.insert(id)).map_err(failed)?;
-    Ok((sink, seen))
-}
-
-async fn serve(collector: Arc<Collector>, listener: TcpListener, stop: impl Future<Output = ()>) {
+async fn serve(
+    collector: Arc<Collector>,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    stop: impl Future<Output = ()>,
+) {
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(_) => {
                     // Out of descriptors, or the peer is gone already: the next one may fare better.
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -153,18 +214,34 @@ async fn serve(collector: Arc<Collector>, listener: TcpListener, stop: impl Futu
             },
         };
         let _ = stream.set_nodelay(true);
-        let collector = Arc::clone(&collector);
-        let service = service_fn(move |request| {
-            let collector = Arc::clone(&collector);
-            async move { Ok::<_, Infallible>(collector.serve(request).await) }
+        let (collector, watcher, tls) = (Arc::clone(&collector), connections.watcher(), tls.clone());
+        tokio::spawn(async move {
+            match tls {
+                None => talk(collector, stream, peer, watcher).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                        talk(collector, stream, peer, watcher).await;
+                    }
+                }
+            }
         });
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
-        let connection = connections.watch(builder.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move { drop(connection.await) });
     }
     drop(listener);
     if tokio::time::timeout(GRACE, connections.shutdown()).await.is_err() {
         log("posts were still coming in after 10 s; their senders will send them again");
     }
+}
+
+/// One connection, to its end.
+async fn talk<S>(collector: Arc<Collector>, stream: S, peer: SocketAddr, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let service = service_fn(move |request| {
+        let collector = Arc::clone(&collector);
+        async move { Ok::<_, Infallible>(collector.serve(request, peer).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
+    drop(watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await);
 }

@@ -7,6 +7,7 @@ mod mock;
 mod policy;
 mod render;
 mod signals;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ enum Command {
     Explain(explain::Args),
     Mock(mock::Args),
     Render(render::Args),
+    Usage(usage::Args),
 }
 
 fn main() -> ExitCode {
@@ -30,5 +32,6 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Mock(args) => mock::run(args),
         Command::Render(args) => render::run(args),
+        Command::Usage(args) => usage::run(args),
     }
 }

@@ -129,7 +129,7 @@ class Collector(Process):
 
     def __init__(self, weir, folder, port):
         self.port, self.out = port, folder / "records"
-        command = [weir, "collect", "--listen", f"127.0.0.1:{port}", "--out", self.out]
+        command = [weir, "collect", "--format", "ndjson", "--listen", f"127.0.0.1:{port}", "--out", self.out]
         super().__init__("collector", command, folder / "collect.log")
         until = time.monotonic() + 10
         while socket.socket().connect_ex(("127.0.0.1", port)) != 0:

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::client::{Call, Client};
 use crate::process::{Process, dist, free_port, poll};
 
 /// How long a record may take to arrive: it leaves within the policy's `flush_interval_ms`.
@@ -14,15 +15,17 @@ const ARRIVAL: Duration = Duration::from_secs(15);
 
 pub struct Collector {
     pub port: u16,
-    folder: PathBuf,
+    pub folder: PathBuf,
+    /// Lines as they came, which most tests look at, or Delta tables.
+    format: &'static str,
     log: PathBuf,
     process: Option<Process>,
 }
 
 impl Collector {
-    pub async fn start(folder: &Path) -> Self {
+    pub async fn start(folder: &Path, format: &'static str) -> Self {
         let (port, log) = (free_port(), folder.join("collector.log"));
-        let mut collector = Self { port, folder: folder.join("records"), log, process: None };
+        let mut collector = Self { port, folder: folder.join("records"), format, log, process: None };
         collector.restart().await;
         collector
     }
@@ -35,7 +38,8 @@ impl Collector {
     /// Starts it again on the same port and folder.
     pub async fn restart(&mut self) {
         let mut command = Command::new(dist("weir"));
-        command.args(["collect", "--listen", &format!("127.0.0.1:{}", self.port), "--out"]).arg(&self.folder);
+        command.args(["collect", "--listen", &format!("127.0.0.1:{}", self.port), "--format", self.format]);
+        command.args(["--commit-every", "100ms", "--out"]).arg(&self.folder);
         let mut process = Process::start("collector", &mut command, self.log.clone());
         let port = self.port;
         let listening = async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
@@ -64,6 +68,18 @@ impl Collector {
         let lines = poll(bound, enough).await.unwrap_or_else(|| self.lines(table));
         assert_eq!(lines.len(), n, "rows in {table} after at most {bound:?}; the last one: {:?}", lines.last());
         lines
+    }
+
+    /// How it does, by its own word: `/v1/stats`.
+    pub async fn stats(&self) -> Value {
+        let client = Client::new(&format!("http://127.0.0.1:{}", self.port));
+        client.send(&Call::get("/v1/stats")).await.json()
+    }
+
+    /// Waits until there is nothing that its tables lack.
+    pub async fn settled(&self) {
+        let empty = async || Some(self.stats().await).filter(|stats| stats["tables"]["journal_bytes"] == 0);
+        poll(ARRIVAL, empty).await.unwrap_or_else(|| panic!("the tables lack rows after {ARRIVAL:?}"));
     }
 
     pub fn tail(&self) -> String {

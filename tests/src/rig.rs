@@ -36,6 +36,8 @@ pub struct Setup<'a> {
     workers: usize,
     arguments: Vec<&'a str>,
     reloads: bool,
+    /// Of the collector.
+    format: &'static str,
     environment_of: Option<Box<MakePolicy<'a>>>,
 }
 
@@ -52,6 +54,7 @@ impl<'a> Setup<'a> {
             workers: 2,
             arguments: Vec::new(),
             reloads: false,
+            format: "ndjson",
             environment_of: None,
         }
     }
@@ -86,6 +89,12 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// The collector writes Delta tables, and not lines.
+    pub fn tables(mut self) -> Self {
+        self.format = "delta";
+        self
+    }
+
     /// The policy will be replaced while Envoy runs: [`Rig::reload`].
     pub fn reloads(mut self) -> Self {
         self.reloads = true;
@@ -100,7 +109,7 @@ impl<'a> Setup<'a> {
 
     pub async fn start(self) -> Rig {
         let folder = Folder::new("rig");
-        let collector = Collector::start(folder.path()).await;
+        let collector = Collector::start(folder.path(), self.format).await;
         let mut mocks = Vec::new();
         for (name, orders) in &self.mocks {
             mocks.push(Mock::start(name, orders, folder.path()).await);

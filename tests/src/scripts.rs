@@ -20,18 +20,48 @@ pub fn output(script: &str, arguments: &[&str]) -> String {
 /// Runs `tests/clients/<script>` with a base URL and a key; what it prints, as JSON. Panics with its traceback when it fails.
 pub async fn client(script: &str, base: &str, key: &str, folder: &std::path::Path) -> Value {
     let python = std::env::var("WEIR_E2E_PYTHON").unwrap_or_else(|_| output("setup-python.sh", &[]));
-    let log = folder.join(format!("{script}.log"));
-    let mut command = std::process::Command::new(python);
-    command.arg(root().join("tests/clients").join(script)).args([base, key]);
-    // No credential or proxy of the machine's may reach the client.
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder);
-    let mut process = Process::start(script, &mut command, log);
+    python_json(&python, &format!("clients/{script}"), &[base, key], folder).await
+}
+
+/// What readers that are not ours find in a collector's tables (`tests/tables/read.py`).
+pub async fn tables(out: &std::path::Path, folder: &std::path::Path) -> Value {
+    let requirements = root().join("tests/tables/requirements.txt");
+    let install = || output("setup-python.sh", &[&requirements.display().to_string()]);
+    let python = std::env::var("WEIR_E2E_TABLES_PYTHON").unwrap_or_else(|_| install());
+    python_json(&python, "tables/read.py", &[&out.display().to_string()], folder).await
+}
+
+/// A page's document once its scripts have run for some seconds of virtual time, by a headless Chromium.
+pub async fn page(url: &str, folder: &std::path::Path) -> String {
+    let chromium = std::env::var("WEIR_E2E_CHROMIUM").unwrap_or_else(|_| output("setup-chromium.sh", &[]));
+    let mut command = std::process::Command::new(chromium);
+    // As root it has no sandbox; the page is ours.
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,1500"]);
+    command.arg(format!("--user-data-dir={}", folder.join("chromium").display()));
+    command.args(["--virtual-time-budget=4000", "--dump-dom", url]);
+    let log = folder.join("chromium.log");
+    let mut process = Process::start("chromium", &mut command, log);
+    ended(&mut process).await;
+    process.log()
+}
+
+async fn ended(process: &mut Process) -> bool {
     let ended = async {
         while process.is_running() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let in_time = timeout(Duration::from_secs(60), ended).await.is_ok();
+    timeout(Duration::from_secs(60), ended).await.is_ok()
+}
+
+async fn python_json(python: &str, script: &str, arguments: &[&str], folder: &std::path::Path) -> Value {
+    let log = folder.join(format!("{}.log", script.replace('/', "-")));
+    let mut command = std::process::Command::new(python);
+    command.arg(root().join("tests").join(script)).args(arguments);
+    // No credential or proxy of the machine's may reach the client.
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder);
+    let mut process = Process::start(script, &mut command, log);
+    let in_time = ended(&mut process).await;
     let said = process.log();
     let answer = said.lines().last().and_then(|line| serde_json::from_str(line).ok());
     answer.filter(|_| in_time).unwrap_or_else(|| panic!("{script} gave no JSON (in time: {in_time})\n{said}"))

@@ -1,11 +1,9 @@
 //! The sink that appends lines to `DIR/<table>/<date>.ndjson`, byte for byte as they came, and what is rejected to
 //! `DIR/quarantine/<date>.ndjson` with the reason. The date is that of arrival, UTC. It never leaves half of a batch: what
-//! fails is cut off again, before anything else is written.
-
-mod files;
+//! fails is cut off again, before anything else is written. It is for programs that read lines: `--format ndjson`.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -15,9 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::files::{Appended, day_files, lock, make_dir, mend, sync_dir};
 use super::line::{self, Rejected, RowId, Table};
 use super::sink::{Batch, Sink, SinkFailure};
-use files::{Appended, day_files, mend, sync_dir};
 
 const QUARANTINE: &str = "quarantine";
 
@@ -37,14 +35,8 @@ pub struct Repair {
 impl NdjsonSink {
     /// Opens a folder, made if need be, and cuts off what a crash left half written.
     pub fn open(dir: &Path) -> Result<(Self, Vec<Repair>), SinkFailure> {
-        std::fs::create_dir_all(dir).map_err(SinkFailure::at("create", dir))?;
-        match dir.parent() {
-            // A bare name is a folder in the current one.
-            Some(parent) if parent.as_os_str().is_empty() => sync_dir(Path::new("."))?,
-            Some(parent) => sync_dir(parent)?,
-            None => {}
-        }
-        let lock = lock(&dir.join(".lock"))?;
+        make_dir(dir)?;
+        let lock = lock(dir)?;
         sync_dir(dir)?;
         let mut repairs = Vec::new();
         for table in Table::ALL.map(Table::name).into_iter().chain([QUARANTINE]) {
@@ -64,7 +56,7 @@ impl NdjsonSink {
 
     /// The file that takes a table's rows of a day.
     fn file(&mut self, table: &'static str, date: &str) -> Result<&mut Appended, SinkFailure> {
-        let stale = self.open.get(table).is_none_or(|file| file.date != date);
+        let stale = self.open.get(table).is_none_or(|file| file.name != date);
         if stale {
             self.open.insert(table, Appended::open(&self.dir, table, date)?);
         }
@@ -132,17 +124,6 @@ impl Sink for NdjsonSink {
             })?;
         }
         Ok(())
-    }
-}
-
-fn lock(path: &Path) -> Result<File, SinkFailure> {
-    let file = File::create(path).map_err(SinkFailure::at("create", path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(error)) => Err(SinkFailure::at("lock", path)(error)),
-        Err(TryLockError::WouldBlock) => {
-            Err(SinkFailure::at("lock", path)(io::Error::other("another collector writes into this folder")))
-        }
     }
 }
 

@@ -1,24 +1,29 @@
-//! The collector's HTTP side: posts of NDJSON in, receipts out. It answers 2xx only when the writer said that the rows are
-//! durable, and never holds more than `HELD_KIB` of bodies at a time.
+//! The collector's HTTP side: posts of NDJSON in, receipts out; questions of the page in, JSON out. It answers a post with 2xx only
+//! when the writer said that the rows are durable, and never holds more than `HELD_KIB` of bodies at a time.
 
 use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::commit::Committer;
 use super::line::{self, Rejected, Row};
+use super::page::{self, View};
+use super::status;
+use super::tokens::{Denied, Right, Tokens};
 
 /// The longest body, as sent and unpacked.
 const LONGEST_BODY: usize = 32 * 1024 * 1024;
@@ -30,58 +35,108 @@ const SLOWEST_BODY: Duration = Duration::from_secs(60);
 
 pub struct Collector {
     committer: Committer,
-    /// SHA-256 of the token, so that a comparison's time tells nothing about it.
-    token: Option<[u8; 32]>,
+    tokens: Tokens,
     room: Semaphore,
+    /// The page and what it asks; plain files have none.
+    view: Option<View>,
 }
 
-/// Why a post is not stored.
-struct Refused(StatusCode, String);
+/// Why a request is not served.
+pub struct Refused(pub StatusCode, pub String);
+
+/// What is answered with 200.
+pub enum Answer {
+    Json(Value),
+    Text(&'static str, Bytes),
+}
 
 impl Collector {
-    pub fn new(committer: Committer, token: Option<&str>) -> Arc<Self> {
-        let token = token.map(|token| Sha256::digest(token).into());
-        Arc::new(Self { committer, token, room: Semaphore::new(HELD_KIB as usize) })
+    pub fn new(committer: Committer, tokens: Tokens, view: Option<View>) -> Arc<Self> {
+        Arc::new(Self { committer, tokens, room: Semaphore::new(HELD_KIB as usize), view })
     }
 
-    pub async fn serve(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let answer = match (request.method(), request.uri().path()) {
-            (&Method::GET, "/health") => Ok(json!({"status": "ok"})),
-            (method, path) if path.starts_with("/v1/") => match (self.admit(request.headers()), method, path) {
-                (Err(refused), ..) => Err(refused),
-                (Ok(()), &Method::POST, "/v1/records") => self.records(request).await,
-                (Ok(()), &Method::GET, "/v1/stats") => Ok(self.stats()),
-                (Ok(()), _, "/v1/records") => Err(Refused(StatusCode::METHOD_NOT_ALLOWED, "expected POST".to_owned())),
-                (Ok(()), _, "/v1/stats") => Err(Refused(StatusCode::METHOD_NOT_ALLOWED, "expected GET".to_owned())),
-                _ => Err(no_such_path()),
-            },
-            _ => Err(no_such_path()),
+    pub async fn serve(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+        let (mut response, status) = match self.answer(request, peer).await {
+            Ok(Answer::Json(json)) => (with_type(json.to_string(), "application/json"), StatusCode::OK),
+            Ok(Answer::Text(kind, text)) => (with_type(text, kind), StatusCode::OK),
+            Err(Refused(status, why)) => (with_type(json!({"error": why}).to_string(), "application/json"), status),
         };
-        let (status, json) = match answer {
-            Ok(json) => (StatusCode::OK, json),
-            Err(Refused(status, why)) => (status, json!({"error": why})),
-        };
-        let mut response = Response::new(Full::from(json.to_string()));
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'; frame-ancestors 'none'"));
         if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
 
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Refused> {
-        let Some(token) = self.token else { return Ok(()) };
-        let given = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
-        match given {
-            Some((scheme, given)) if scheme.eq_ignore_ascii_case(b"bearer ") && Sha256::digest(given)[..] == token => {
-                Ok(())
-            }
-            _ => Err(Refused(
-                StatusCode::UNAUTHORIZED,
-                "expected `authorization: Bearer` with the collector's token".to_owned(),
-            )),
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Answer, Refused> {
+        let path = request.uri().path().to_owned();
+        let is_get = request.method() == Method::GET;
+        if path == "/health" && is_get {
+            return Ok(Answer::Json(json!({"status": "ok"})));
         }
+        if path == "/v1/records" {
+            self.admit(request.headers(), Right::Write)?;
+            if request.method() != Method::POST {
+                return Err(Refused(StatusCode::METHOD_NOT_ALLOWED, "expected POST".to_owned()));
+            }
+            return self.records(request).await.map(Answer::Json);
+        }
+        if let Some(asset) = page::asset(&path).filter(|_| self.view.is_some() && is_get) {
+            return Ok(asset);
+        }
+        if !path.starts_with("/v1/") && path != "/metrics" {
+            return Err(no_such_path());
+        }
+        let right = if path.starts_with("/v1/payloads/") { Right::Payloads } else { Right::Read };
+        let who = self.admit(request.headers(), right)?.to_owned();
+        self.is_not_rebound(request.headers())?;
+        if !is_get {
+            return Err(Refused(StatusCode::METHOD_NOT_ALLOWED, "expected GET".to_owned()));
+        }
+        let query = request.uri().query().unwrap_or_default();
+        match (path.as_str(), &self.view) {
+            ("/v1/stats", view) => Ok(Answer::Json(status::json(&self.committer.stats, view.as_ref()))),
+            ("/metrics", view) => Ok(status::prometheus(&self.committer.stats, view.as_ref())),
+            ("/v1/summary", Some(view)) => view.summary(query).await,
+            ("/v1/requests", Some(view)) => view.requests(query).await,
+            (path, Some(view)) => match path.strip_prefix("/v1/payloads/") {
+                Some(id) => view.payload(&self.committer, id, query, (who, peer)).await,
+                None => Err(no_such_path()),
+            },
+            _ => Err(no_such_path()),
+        }
+    }
+
+    fn admit(&self, headers: &HeaderMap, right: Right) -> Result<&str, Refused> {
+        self.tokens.admit(headers, right).map_err(|denied| match denied {
+            Denied::Unknown => {
+                let why = "expected `authorization: Bearer` with one of the collector's tokens";
+                Refused(StatusCode::UNAUTHORIZED, why.to_owned())
+            }
+            Denied::Without(right) => {
+                Refused(StatusCode::FORBIDDEN, format!("this token has not the right `{}`", right.name()))
+            }
+        })
+    }
+
+    /// Without a token whoever reads must have called this machine by its own name: a website whose name was made to point here
+    /// could read along in a browser otherwise.
+    fn is_not_rebound(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        let name = host
+            .rsplit_once(':')
+            .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+            .map_or(host, |(name, _)| name);
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        let is_own = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        if is_own || !self.tokens.is_empty() {
+            return Ok(());
+        }
+        Err(Refused(StatusCode::FORBIDDEN, "without a token, call it 127.0.0.1 or localhost".to_owned()))
     }
 
     async fn records(&self, request: Request<Incoming>) -> Result<Value, Refused> {
@@ -108,22 +163,17 @@ impl Collector {
         let receipt = self.committer.commit(lines).await;
         receipt.map(|receipt| json!(receipt)).map_err(|why| Refused(StatusCode::SERVICE_UNAVAILABLE, why))
     }
+}
 
-    fn stats(&self) -> Value {
-        let stats = &self.committer.stats;
-        let count = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
-        json!({
-            "rows": stats.rows().map(|(table, rows)| (table.to_owned(), json!(rows))).collect::<serde_json::Map<_, _>>(),
-            "duplicates": count(&stats.duplicates),
-            "quarantined": count(&stats.quarantined),
-            "commits": count(&stats.commits),
-            "failed_commits": count(&stats.failed_commits),
-        })
-    }
+fn with_type(body: impl Into<Bytes>, kind: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 fn no_such_path() -> Refused {
-    Refused(StatusCode::NOT_FOUND, "expected POST /v1/records, GET /v1/stats or GET /health".to_owned())
+    let why = "expected POST /v1/records, or GET of /, /health, /metrics, /v1/stats, /v1/summary, /v1/requests or /v1/payloads/ID";
+    Refused(StatusCode::NOT_FOUND, why.to_owned())
 }
 
 fn too_long() -> Refused {

@@ -1,11 +1,11 @@
-//! Where rows are stored: the seam between receiving and storing. `ndjson` is one sink; another format implements this trait
-//! and nothing else changes. A sink is called by one thread, one call at a time.
+//! Where rows become durable: the seam between receiving and storing. `journal` is the way to the tables, `ndjson` plain files.
+//! A sink is called by one thread, one call at a time.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-use super::line::{Rejected, Row, RowId};
+use super::line::{Rejected, Row, RowId, Table};
 
 /// What one call stores: all of it or nothing.
 #[derive(Default, Debug)]
@@ -15,6 +15,11 @@ pub struct Batch {
 }
 
 pub trait Sink: Send {
+    /// Whether the sink merges a table's rows by itself, so that each shall come to it as often as it is sent.
+    fn merges(&self, _table: Table) -> bool {
+        false
+    }
+
     /// Stores a batch. On `Ok` all of it survives the machine's sudden death; on `Err` none of it is stored, and the same
     /// batch may come again.
     fn append(&mut self, batch: &Batch) -> Result<(), SinkFailure>;

@@ -12,13 +12,22 @@ use crate::process::{End, PATIENCE, Weir, heard, output};
 
 pub const RECORDS: &str = "/v1/records";
 
-/// A collector into a folder, on a free port.
+/// A collector of lines into a folder, on a free port.
 pub fn collector(out: &Path, args: &[&str]) -> Weir {
-    Weir::start(&[&["collect", "--listen", "127.0.0.1:0", "--out", out.to_str().unwrap()], args].concat())
+    let into = ["collect", "--format", "ndjson", "--listen", "127.0.0.1:0", "--out", out.to_str().unwrap()];
+    Weir::start(&[&into, args].concat())
 }
 
+pub const TIME: &str = "2026-01-02T12:03:04.500000Z";
+
 pub fn usage(id: &str) -> String {
-    json!({"table": "endpoint_usage", "schema_version": 1, "row": {"databricks_request_id": id}, "detail": {}})
+    let row = json!({"databricks_request_id": id, "request_time": TIME});
+    json!({"table": "endpoint_usage", "schema_version": 1, "row": row, "detail": {}}).to_string()
+}
+
+pub fn payload(id: &str) -> String {
+    let row = json!({"databricks_request_id": id, "request_time": TIME, "request": "{}", "response": "{}"});
+    json!({"table": "payload", "schema_version": 1, "catalog": "main", "schema": "ai", "prefix": "chat", "row": row})
         .to_string()
 }
 
@@ -39,9 +48,10 @@ fn receipt(rows: u64, duplicates: u64, quarantined: u64) -> Value {
 #[test]
 fn rows_are_stored_once_and_as_they_came() {
     let out = tempfile::tempdir().unwrap();
-    let entity = r#"{"table":"served_entities","config_hash":"c1","row":{"served_entity_id":"e"}}"#;
+    let entity =
+        r#"{"table":"served_entities","config_hash":"c1","row":{"served_entity_id":"e","endpoint_name":"chat"}}"#;
     // Order and spaces that no writer of JSON would choose, and no newline at the end.
-    let odd = r#"{ "row":{"x":1.0, "databricks_request_id":"\u00e9"} ,"table":"endpoint_usage"}"#;
+    let odd = r#"{ "row":{"x":1.0, "databricks_request_id":"\u00e9","request_time":"2026-01-02T12:03:04Z"} ,"table":"endpoint_usage"}"#;
     let body = [&usage("a"), entity, "", odd].join("\n");
     let collector_a = collector(out.path(), &[]);
     assert_eq!(collector_a.post(RECORDS, &body).json(), receipt(3, 0, 0));
@@ -62,8 +72,7 @@ fn rows_are_stored_once_and_as_they_came() {
 fn what_is_no_record_goes_to_quarantine() {
     let out = tempfile::tempdir().unwrap();
     let collector = collector(out.path(), &[]);
-    let body = [usage("a").as_str(), "nonsense", r#"{"table":"x","row":{}}"#, r#"{"table":"endpoint_usage","row":{}}"#]
-        .join("\n");
+    let body = [usage("a").as_str(), "nonsense", r#"{"table":"x","row":{}}"#, &usage("")].join("\n");
     let answer = collector.post(RECORDS, &body);
     assert_eq!((answer.status, answer.json()), (200, receipt(1, 0, 3)));
     let reasons: Vec<Value> =
@@ -119,8 +128,7 @@ fn a_disk_that_fails_acknowledges_nothing() {
     let collector = collector(out.path(), &[]);
     // A file stands where the folder of the second table belongs.
     fs::write(out.path().join("payload"), "").unwrap();
-    let payload = r#"{"table":"payload","row":{"databricks_request_id":"a"}}"#;
-    let body = [usage("a").as_str(), payload].join("\n");
+    let body = [usage("a"), payload("a")].join("\n");
     let answer = collector.post(RECORDS, &body);
     assert_eq!(answer.status, 503);
     assert!(answer.json()["error"].as_str().unwrap().contains("payload"), "{}", answer.text);

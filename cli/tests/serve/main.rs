@@ -10,3 +10,7 @@ mod mock;
 mod mock_faults;
 mod mock_protocols;
 mod process;
+mod tables;
+mod tables_crash;
+mod tls;
+mod usage;

@@ -64,11 +64,16 @@ impl Heard {
 
 impl Weir {
     pub fn start(args: &[&str]) -> Self {
+        Self::start_at("http://", args)
+    }
+
+    /// Starts a command that says where it serves, after this scheme.
+    pub fn start_at(scheme: &str, args: &[&str]) -> Self {
         let mut child = command(args).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let address = line.split_once("http://").unwrap_or_else(|| panic!("no address in `{line}`")).1;
+        let address = line.split_once(scheme).unwrap_or_else(|| panic!("no address in `{line}`")).1;
         let address = address.split_whitespace().next().unwrap().to_owned();
         Self { child, stdout, address }
     }

@@ -1,15 +1,15 @@
 //! Files that only grow: opening one so that its name survives a crash, appending, syncing, cutting back, and mending the end
 //! of one that a crash left torn. Lengths are bytes.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::collect::sink::SinkFailure;
+use super::sink::SinkFailure;
 
 /// A file being appended to, and how much of it is durable.
 pub struct Appended {
-    pub date: String,
+    pub name: String,
     path: PathBuf,
     file: File,
     durable: u64,
@@ -17,19 +17,24 @@ pub struct Appended {
 }
 
 impl Appended {
-    /// Opens `dir/<table>/<date>.ndjson`; where folder or file are new, their names are on disk before this returns.
-    pub fn open(dir: &Path, table: &str, date: &str) -> Result<Self, SinkFailure> {
-        let folder = dir.join(table);
+    /// Opens `dir/<folder>/<name>.ndjson`; where folder or file are new, their names are on disk before this returns.
+    pub fn open(dir: &Path, folder: &str, name: &str) -> Result<Self, SinkFailure> {
+        let folder = dir.join(folder);
         if !folder.is_dir() {
             fs::create_dir(&folder).map_err(SinkFailure::at("create", &folder))?;
             sync_dir(dir)?;
         }
-        let path = folder.join(format!("{date}.ndjson"));
+        let path = folder.join(format!("{name}.ndjson"));
         let file = OpenOptions::new().append(true).create(true).open(&path).map_err(SinkFailure::at("open", &path))?;
         // Also where the file was there: the process that made it may have died before this.
         sync_dir(&folder)?;
         let durable = file.metadata().map_err(SinkFailure::at("look at", &path))?.len();
-        Ok(Self { date: date.to_owned(), path, file, durable, written: 0 })
+        Ok(Self { name: name.to_owned(), path, file, durable, written: 0 })
+    }
+
+    /// Bytes that are on disk.
+    pub fn durable(&self) -> u64 {
+        self.durable
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), SinkFailure> {
@@ -57,12 +62,36 @@ impl Appended {
     }
 }
 
+/// Makes a folder with all above it, and puts their names on disk.
+pub fn make_dir(dir: &Path) -> Result<(), SinkFailure> {
+    fs::create_dir_all(dir).map_err(SinkFailure::at("create", dir))?;
+    match dir.parent() {
+        // A bare name is a folder in the current one.
+        Some(parent) if parent.as_os_str().is_empty() => sync_dir(Path::new(".")),
+        Some(parent) => sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+/// A lock on a folder, held while this process lives.
+pub fn lock(dir: &Path) -> Result<File, SinkFailure> {
+    let path = dir.join(".lock");
+    let file = File::create(&path).map_err(SinkFailure::at("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(error)) => Err(SinkFailure::at("lock", &path)(error)),
+        Err(TryLockError::WouldBlock) => {
+            Err(SinkFailure::at("lock", &path)(io::Error::other("another collector writes into this folder")))
+        }
+    }
+}
+
 /// Puts a folder's list of names on disk.
 pub fn sync_dir(dir: &Path) -> Result<(), SinkFailure> {
     File::open(dir).and_then(|folder| folder.sync_all()).map_err(SinkFailure::at("sync", dir))
 }
 
-/// The `.ndjson` files of a table's folder; none when there is no such folder.
+/// The `.ndjson` files of a folder, by name; none when there is no such folder.
 pub fn day_files(folder: &Path) -> Result<Vec<PathBuf>, SinkFailure> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

@@ -1,0 +1,147 @@
+//! What Weir writes, read by readers that are not ours: DuckDB, Polars and the deltalake package; and the page in a real browser.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use weir_e2e::client::chat;
+use weir_e2e::policy::{ALICE, BOB, secret};
+use weir_e2e::{Addresses, Call, Endpoint, Policy, Setup, scripts};
+
+/// `system.serving.endpoint_usage`, as Databricks documents it.
+const USAGE: [(&str, &str); 14] = [
+    ("account_id", "string"),
+    ("workspace_id", "string"),
+    ("client_request_id", "string"),
+    ("databricks_request_id", "string"),
+    ("requester", "string"),
+    ("status_code", "integer"),
+    ("request_time", "timestamp"),
+    ("input_token_count", "long"),
+    ("output_token_count", "long"),
+    ("input_character_count", "long"),
+    ("output_character_count", "long"),
+    ("usage_context", "map<string,string>"),
+    ("request_streaming", "boolean"),
+    ("served_entity_id", "string"),
+];
+
+/// `system.serving.served_entities`.
+const ENTITIES: [(&str, &str); 18] = [
+    ("served_entity_id", "string"),
+    ("account_id", "string"),
+    ("workspace_id", "string"),
+    ("created_by", "string"),
+    ("endpoint_name", "string"),
+    ("endpoint_id", "string"),
+    ("served_entity_name", "string"),
+    ("entity_type", "string"),
+    ("entity_name", "string"),
+    ("entity_version", "string"),
+    ("endpoint_config_version", "integer"),
+    ("task", "string"),
+    ("external_model_config", "struct<provider:string>"),
+    ("foundation_model_config", "struct<min_provisioned_throughput:long,max_provisioned_throughput:long>"),
+    ("custom_model_config", "struct<min_concurrency:long,max_concurrency:long,compute_type:string>"),
+    ("feature_spec_config", "struct<min_concurrency:long,max_concurrency:long,compute_type:string>"),
+    ("change_time", "timestamp"),
+    ("endpoint_delete_time", "timestamp"),
+];
+
+fn policy(at: &Addresses) -> Policy {
+    let limit = json!({"key": "user", "principal": "bob@example.com", "calls": 0});
+    Policy::new(at).endpoint(Endpoint::new("chat").entity(at, "a", 100).limit(limit))
+}
+
+fn call(key: &str) -> Call {
+    Call::chat(key, &chat("chat", json!({"usage_context": {"team": "weir"}})))
+}
+
+fn columns(found: &Value) -> Vec<(&str, &str)> {
+    let columns = found["deltalake"]["columns"].as_object().expect("columns");
+    columns.iter().map(|(name, kind)| (name.as_str(), kind.as_str().unwrap_or_default())).collect()
+}
+
+fn sorted<const N: usize>(mut columns: [(&'static str, &'static str); N]) -> Vec<(&'static str, &'static str)> {
+    columns.sort_unstable();
+    columns.to_vec()
+}
+
+#[tokio::test]
+async fn other_readers_find_names_types_and_the_join() {
+    let rig = Setup::new(&["a"], policy).tables().start().await;
+    for (key, status) in [(ALICE, 200), (ALICE, 200), (BOB, 429), ("nobody", 401)] {
+        assert_eq!(rig.send(call(key)).await.status, status);
+    }
+    rig.envoy.wait_for_stat("weir.records_queued", 0, Duration::from_secs(5)).await;
+    rig.collector.settled().await;
+    let found = scripts::tables(&rig.collector.folder, rig.folder()).await;
+    assert_eq!(columns(&found["endpoint_usage"]), sorted(USAGE));
+    assert_eq!(columns(&found["served_entities"]), sorted(ENTITIES));
+    for reader in ["deltalake", "duckdb", "polars"] {
+        let rows =
+            ["endpoint_usage", "endpoint_usage_detail", "served_entities"].map(|name| &found[name][reader]["rows"]);
+        assert_eq!(rows, [4, 4, 1], "{reader}");
+    }
+    assert_eq!(found["endpoint_usage"]["duckdb"]["columns"]["request_time"], "TIMESTAMP WITH TIME ZONE");
+    // The stranger has no entity. Alice and Bob have: 2 answers, and a refusal without tokens.
+    let endpoints = &found["join"]["endpoints"];
+    assert_eq!((&endpoints[0][0], &endpoints[0][1]), (&json!("chat"), &json!("3")), "{endpoints}");
+    assert_eq!(found["join"]["requests"], json!([4, 4, 4]));
+    for credential in [ALICE, BOB, &secret("a")] {
+        assert_eq!(files_with(&rig.collector.folder, credential.as_bytes()), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_is_killed_five_times_holds_each_request_once() {
+    let policy = |at: &Addresses| policy(at).set("/logging/max_buffered_bytes", json!(67_108_864));
+    let mut rig = Setup::new(&["a"], policy).tables().start().await;
+    let client = rig.client.clone();
+    let load = tokio::spawn(async move { client.load(10_000, 16, |_| call(ALICE)).await });
+    for round in 0..5 {
+        tokio::time::sleep(Duration::from_millis(400 + round * 60)).await;
+        rig.collector.kill();
+        rig.collector.restart().await;
+    }
+    let tally = load.await.expect("the load ran to its end");
+    assert_eq!(tally.count(200), 10_000, "{:?}", tally.by_status);
+    assert_eq!(rig.envoy.wait_for_stat("weir.records_queued", 0, Duration::from_secs(20)).await, 0);
+    rig.collector.settled().await;
+    let found = scripts::tables(&rig.collector.folder, rig.folder()).await;
+    assert_eq!(found["endpoint_usage"]["duckdb"]["rows"], 10_000);
+    assert_eq!(found["join"]["requests"], json!([10_000, 10_000, 10_000]), "each once, in both tables");
+    assert!(found["quarantine"].is_null(), "{}", found["quarantine"]);
+}
+
+#[tokio::test]
+async fn the_page_shows_in_a_browser_who_is_refused_and_why() {
+    let rig = Setup::new(&["a"], policy).tables().start().await;
+    for key in [ALICE, BOB, BOB] {
+        rig.send(call(key)).await;
+    }
+    rig.envoy.wait_for_stat("weir.records_queued", 0, Duration::from_secs(5)).await;
+    rig.collector.settled().await;
+    let page = scripts::page(&format!("http://127.0.0.1:{}/", rig.collector.port), rig.folder()).await;
+    let refusals = page.split_once(r#"id="refusals""#).and_then(|(_, rest)| rest.split_once("</article>"));
+    let refusals = refusals.map(|(table, _)| table).unwrap_or_else(|| panic!("no refusals in\n{page}"));
+    assert!(refusals.contains("bob@example.com") && refusals.contains("per minute"), "{refusals}");
+    assert!(!refusals.contains("alice@example.com"), "{refusals}");
+    for part in ["<b>3</b><span>requests</span>", "<b>2</b><span>refused</span>", "a 200 (", r#"class="chart""#] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+}
+
+/// The files under a folder that hold some bytes.
+fn files_with(folder: &std::path::Path, bytes: &[u8]) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let found = entries.flat_map(|path| {
+        let has = |path: &std::path::Path| {
+            std::fs::read(path).is_ok_and(|content| content.windows(bytes.len()).any(|window| window == bytes))
+        };
+        match path.is_dir() {
+            true => files_with(&path, bytes),
+            false => has(&path).then(|| path.display().to_string()).into_iter().collect(),
+        }
+    });
+    found.collect()
+}
