@@ -272,8 +272,9 @@ async fn large_bodies() {
     assert_eq!(answer.status, 200, "{}", answer.text().chars().take(500).collect::<String>());
     assert!(answer.content().len() > 1 << 20, "{}", answer.content().len());
     assert_eq!(answer.json()["usage"]["completion_tokens"], 400_000);
+    let sent = json!({"model": "anthropic-model", "max_tokens": 400_000, "messages": body["messages"]});
     let received = rig.mock("anthropic").last().await;
-    assert_eq!(received.header("content-length"), [received.body().len().to_string()]);
+    assert_eq!(received.header("content-length"), [sent.to_string().len().to_string()]);
     let lines = rig.collector.usage(1).await;
     assert_eq!(
         (&lines[0]["row"]["output_token_count"], &lines[0]["detail"]["complete"]),
