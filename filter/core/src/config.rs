@@ -30,7 +30,12 @@ pub use self::{
     error::{InvalidConfig, Problem},
     secret::{Environment, MissingSecrets, Secret},
 };
-use crate::{caller::Principal, limits::Limits, translate::provider::Wire};
+use crate::{
+    caller::Principal,
+    limits::Limits,
+    token::Grant,
+    translate::{embeddings::Embedder, provider::Wire},
+};
 
 /// A policy that may come into force.
 #[derive(Debug)]
@@ -278,6 +283,8 @@ pub enum Provider {
     },
     Custom,
     Databricks,
+    /// Google's public API, by an API key.
+    Gemini,
     /// Of the operator's own, without a provider: an entity that is no external model.
     Model {
         entity_name: String,
@@ -285,6 +292,10 @@ pub enum Provider {
     },
     OpenAi {
         organization: Option<String>,
+    },
+    Vertex {
+        project: String,
+        region: String,
     },
 }
 
@@ -296,6 +307,7 @@ impl Provider {
             Self::Azure { .. } | Self::OpenAi { .. } => "openai",
             Self::Custom => "custom",
             Self::Databricks => "databricks-model-serving",
+            Self::Gemini | Self::Vertex { .. } => "google-cloud-vertex-ai",
             Self::Model { .. } => "",
         }
     }
@@ -305,10 +317,20 @@ impl Provider {
         matches!(self, Self::Azure { .. } | Self::OpenAi { .. })
     }
 
+    /// How it embeds, where that is not as OpenAI does.
+    pub fn embedder(&self) -> Option<Embedder> {
+        match self {
+            Self::Gemini => Some(Embedder::Gemini),
+            Self::Vertex { .. } => Some(Embedder::Vertex),
+            _ => None,
+        }
+    }
+
     /// The API that it speaks.
     pub fn wire(&self) -> Wire {
         match self {
             Self::Anthropic => Wire::Anthropic,
+            Self::Gemini | Self::Vertex { .. } => Wire::Google,
             Self::Azure { .. } | Self::Custom | Self::Databricks | Self::Model { .. } | Self::OpenAi { .. } => {
                 Wire::OpenAi
             }
@@ -320,6 +342,8 @@ impl Provider {
 /// own: [`crate::provider::address`] writes the header from it.
 #[derive(Debug)]
 pub enum Credential {
+    /// A bearer token that must be fetched first, and again before it expires.
+    Fetched(Box<Grant>),
     /// A request header, its name in lower case, and its whole value.
     Header {
         name: Cow<'static, str>,
@@ -328,12 +352,24 @@ pub enum Credential {
     None,
 }
 
+/// Where a fetched token stands.
+static AUTHORIZATION: Cow<'static, str> = Cow::Borrowed("authorization");
+
 impl Credential {
     /// The header that it stands in.
     pub fn header(&self) -> Option<&Cow<'static, str>> {
         match self {
+            Self::Fetched(_) => Some(&AUTHORIZATION),
             Self::Header { name, .. } => Some(name),
             Self::None => None,
+        }
+    }
+
+    /// Whether an attempt can be made with it: a token that has not been fetched is none. `now` is asked for where it matters.
+    pub fn is_ready(&self, now: impl FnOnce() -> u64) -> bool {
+        match self {
+            Self::Fetched(grant) => grant.is_ready(now()),
+            Self::Header { .. } | Self::None => true,
         }
     }
 }

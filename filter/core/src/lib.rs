@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod attempt;
+pub mod base64;
 pub mod caller;
 pub mod config;
 mod decimal;
@@ -34,5 +35,6 @@ pub mod reply;
 pub mod request;
 pub mod response;
 pub mod time;
+pub mod token;
 pub mod translate;
 pub mod usage;
