@@ -89,6 +89,14 @@ impl Pair {
         Self::Chat { client, wire }
     }
 
+    /// The provider's words, as golden files have them.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chat { wire, .. } => wire.name(),
+            Self::Embeddings(embedder) => embedder.name(),
+        }
+    }
+
     /// A whole request's body.
     #[inline(never)]
     pub fn request(self, body: &[u8], target: &Target<'_>, now_seconds: u64) -> Result<Sent, Untranslatable> {

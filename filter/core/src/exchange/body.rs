@@ -111,7 +111,7 @@ impl AwaitBody {
             Ok(admitted) => admitted,
             Err(refused) => return Err(Replied::at_gate(facts, plan, *refused)),
         };
-        let mut effects = first_attempt(gateway, &facts, endpoint, plan, api, body, &request, host);
+        let mut effects = first_attempt(gateway, &facts, plan, api, body, &request, host);
         effects.extend(admitted.effects);
         let drop_usage = request.is_stream() && !request.asks_for_usage();
         let sent_at = host.now();
@@ -162,7 +162,6 @@ fn fits(endpoint: &Endpoint, api: Api, request: &ApiRequest) -> Result<(), Inval
 fn first_attempt(
     gateway: &Gateway,
     facts: &Facts,
-    endpoint: &Endpoint,
     plan: &Plan,
     api: Api,
     body: &[u8],
@@ -170,7 +169,10 @@ fn first_attempt(
     host: &impl Host,
 ) -> Vec<Effect> {
     let mut effects = Vec::with_capacity(24);
-    let Some(entity) = plan.entities.first().and_then(|primary| endpoint.entities.get(*primary)) else {
+    let endpoint = facts.endpoint(gateway);
+    let primary = endpoint.zip(plan.entities.first());
+    let Some((endpoint, entity)) = primary.and_then(|(endpoint, at)| Some((endpoint, endpoint.entities.get(*at)?)))
+    else {
         return effects;
     };
     provider::scrub_request(facts.headers(), entity, &mut effects);

@@ -30,10 +30,8 @@ const MAX_TRIES: u32 = 20;
 
 /// Creates the key where it is absent: at configure.
 pub fn create_key(data: &impl SharedData, grant: &super::Grant) {
-    let key = grant.shared_key();
-    if data.load(&key).is_none() {
-        data.create(&key, Entry::default().write().as_bytes());
-    }
+    // Another worker may have been first.
+    data.create(&grant.shared_key(), Entry::default().write().as_bytes()).ok();
 }
 
 impl Entry {
@@ -123,21 +121,21 @@ mod tests {
     fn one_worker_fetches_and_its_claim_runs_out() {
         let data = FakeHost::default();
         assert!(!Entry::claim(&data, "k", NOW), "the key is made at configure");
-        data.create("k", Entry::default().write().as_bytes());
+        data.create("k", Entry::default().write().as_bytes()).unwrap();
         assert!(Entry::claim(&data, "k", NOW));
         assert!(!Entry::claim(&data, "k", NOW + 14_999));
         assert!(Entry::claim(&data, "k", NOW + 15_000), "the first one died");
         assert!(Entry::claim(&data, "k", NOW - 99_000), "the clock stepped back");
         data.failing_stores.set(1);
         assert!(!Entry::claim(&data, "k", NOW + 99_000), "lost the race");
-        data.create("k", b"\xff");
+        data.data.borrow_mut().insert("k".into(), (b"\xff".to_vec(), 1));
         assert!(Entry::claim(&data, "k", NOW));
     }
 
     #[test]
     fn a_token_is_renewed_at_80_percent_of_its_life() {
         let data = FakeHost::default();
-        data.create("k", b"");
+        data.create("k", b"").unwrap();
         Entry::succeed(&data, "k", NOW, "t", 10);
         let entry = Entry { renew_at: NOW + 8_000, expires_at: NOW + 10_000, token: "t".into(), ..Entry::default() };
         assert_eq!(Entry::load(&data, "k"), entry);
@@ -148,7 +146,7 @@ mod tests {
     #[test]
     fn failures_wait_longer_each_and_keep_the_token() {
         let data = FakeHost::default();
-        data.create("k", b"");
+        data.create("k", b"").unwrap();
         Entry::succeed(&data, "k", NOW, "t", 1);
         let now = NOW + 800;
         let waits: Vec<u64> = (0..12).map(|_| Entry::fail(&data, "k", now, 0)).collect();

@@ -78,7 +78,7 @@ fn clouds_of_azure_have_their_own_servers_of_tokens() {
         let endpoint = &compiled.config.endpoints[0];
         let Credential::Fetched(grant) = &endpoint.entities[0].credential else { panic!("no token") };
         assert_eq!((grant.upstream.authority.as_str(), grant.upstream.path_prefix.as_str()), (server, path));
-        assert_eq!((grant.name.as_str(), &*endpoint.own_headers), ("chat/m", &["authorization".to_owned()][..]));
+        assert_eq!((grant.name.as_str(), &*endpoint.own_headers), ("chat/m", &["authorization".into()][..]));
     }
 }
 
