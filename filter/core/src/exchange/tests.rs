@@ -12,4 +12,5 @@ mod orders;
 mod record;
 mod refusals;
 mod route;
+mod tokens;
 mod translation;
