@@ -185,8 +185,7 @@ fn first_attempt(
     let fallbacks = plan.entities.len().saturating_sub(1);
     // Each attempt translates afresh what the caller sent, so what goes from here is still in his words.
     // And each looks for its token, which one that has none must not go without.
-    let translates_first =
-        way(api, &entity.provider) != Some(Way::Same) || !entity.credential.is_ready(|| host.now());
+    let translates_first = way(api, &entity.provider) != Some(Way::Same) || !entity.credential.is_ready(|| host.now());
     if fallbacks > 0 || translates_first {
         let handover = Handover {
             translates_first,

@@ -1,5 +1,5 @@
-//! RS256 (RFC 7518): a private key as a PEM file in, signatures by PKCS #1 v1.5 (RFC 8017) with SHA-256 out. Some 4 KB of the
-//! wasm, where the libraries for it are 77 to 215 (docs/decisions/0011-fetched-tokens.md).
+//! RS256 (RFC 7518): a private key as a PEM file in, signatures by PKCS #1 v1.5 (RFC 8017) with SHA-256 out. 18 KB of
+//! the wasm with all that it needs, where libraries are 77 to 215 (docs/decisions/0011-fetched-tokens.md).
 
 use std::fmt;
 
