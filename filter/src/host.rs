@@ -144,17 +144,22 @@ impl EnvoyHost {
         };
     }
 
-    /// Sends a callout; false where the cluster does not exist or the call cannot be made now. By the SDK's own wrapper,
-    /// which knows by it whose the answer is.
-    pub fn post(&self, post: &Post) -> bool {
+    /// Sends a callout: its number; `None` where the cluster does not exist or the call cannot be made now. By the SDK's own
+    /// wrapper, which knows by it whose the answer is.
+    pub fn post(&self, post: &Post) -> Option<u32> {
         let headers: Vec<_> = post.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let timeout = Duration::from_millis(post.timeout_ms);
-        hostcalls::dispatch_http_call(&post.cluster, headers, Some(&post.body), Vec::new(), timeout).is_ok()
+        hostcalls::dispatch_http_call(&post.cluster, headers, Some(&post.body), Vec::new(), timeout).ok()
     }
 
     /// The status of the callout's answer that is being delivered.
     pub fn answer_status(&self) -> Option<u16> {
         std::str::from_utf8(&header(Map::CallResponse, ":status")?).ok()?.parse().ok()
+    }
+
+    /// The body of that answer, of `size` bytes.
+    pub fn answer_body(&self, size: usize) -> Vec<u8> {
+        buffer(Buffer::CallResponseBody, size)
     }
 
     pub fn configuration(&self) -> Vec<u8> {

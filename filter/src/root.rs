@@ -1,4 +1,5 @@
-//! The root context of either role: takes a configuration, makes streams, and on ticks sends what the outbox holds.
+//! The root context of either role: takes a configuration, makes streams, and on ticks sends what the outbox holds and fetches
+//! the tokens that are due.
 
 use std::{
     cell::RefCell,
@@ -18,6 +19,10 @@ use weir_core::{
     host::Host,
     limits,
     metrics::Metric,
+    oauth::{
+        self,
+        keeper::{self, Fetch, Keeper},
+    },
     tokens::calibrate,
 };
 
@@ -40,14 +45,35 @@ pub struct Root {
     is_attempt: bool,
     gateway: Option<Rc<Gateway>>,
     sinks: Sinks,
+    /// `None`: no provider's token must be fetched.
+    keeper: Option<Keeper>,
+    /// Callouts for tokens that are on their way, and for which grants.
+    fetches: Vec<(u32, usize)>,
 }
 
 impl Root {
     fn tick(&mut self) {
+        self.fetch();
+        self.export();
+    }
+
+    /// Asks for the tokens that are due.
+    fn fetch(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        for Fetch { grant, post } in keeper.tick(&EnvoyHost) {
+            match EnvoyHost.post(&post) {
+                Some(call) => self.fetches.push((call, grant)),
+                None => warn(keeper.answered(grant, None, &[], &EnvoyHost)),
+            }
+        }
+        self.sinks.metrics.set(Metric::TokensFailing, keeper.failing(), EnvoyHost);
+    }
+
+    fn export(&mut self) {
         let Some(exporter) = &self.sinks.exporter else { return };
         let post = exporter.borrow_mut().tick(&EnvoyHost);
         if let Some(post) = post
-            && !EnvoyHost.post(&post)
+            && EnvoyHost.post(&post).is_none()
         {
             exporter.borrow_mut().answered(None, &EnvoyHost);
         }
@@ -60,11 +86,19 @@ impl Root {
 }
 
 impl Context for Root {
-    fn on_http_call_response(&mut self, _: u32, _: usize, _: usize, _: usize) {
+    fn on_http_call_response(&mut self, call: u32, _: usize, body_size: usize, _: usize) {
+        if let Some(at) = self.fetches.iter().position(|(own, _)| *own == call) {
+            let (_, grant) = self.fetches.swap_remove(at);
+            let Some(keeper) = &mut self.keeper else { return };
+            let body = EnvoyHost.answer_body(body_size);
+            warn(keeper.answered(grant, EnvoyHost.answer_status(), &body, &EnvoyHost));
+            self.sinks.metrics.set(Metric::TokensFailing, keeper.failing(), EnvoyHost);
+            return;
+        }
         let Some(exporter) = &self.sinks.exporter else { return };
         exporter.borrow_mut().answered(EnvoyHost.answer_status(), &EnvoyHost);
         // The next batch, if one is due, need not wait for the next tick.
-        self.tick();
+        self.export();
     }
 
     /// The configuration goes: it stays until its rows are sent, or a bound has passed.
@@ -92,11 +126,18 @@ impl RootContext for Root {
         for entity in entities.filter(|entity| entity.tokenizer == Tokenizer::Ratio) {
             calibrate::create_key(&EnvoyHost, &entity.id);
         }
+        keeper::grants(&gateway.config).for_each(|grant| oauth::create_key(&EnvoyHost, grant));
         if !self.is_attempt {
             self.sinks.metrics.set(Metric::ConfigRejected, 0, EnvoyHost);
             self.sinks.exporter = Exporter::new(gateway.clone()).map(|exporter| Rc::new(RefCell::new(exporter)));
-            if let Some(exporter) = &self.sinks.exporter {
-                EnvoyHost.set_tick_period_ms(exporter.borrow().tick_ms());
+            self.keeper = Keeper::new(gateway.clone());
+            self.sinks.metrics.set(Metric::TokensFailing, 0, EnvoyHost);
+            let ticks = [
+                self.sinks.exporter.as_ref().map(|exporter| exporter.borrow().tick_ms()),
+                self.keeper.as_ref().map(|_| keeper::TICK_MS),
+            ];
+            if let Some(period) = ticks.into_iter().flatten().min() {
+                EnvoyHost.set_tick_period_ms(period);
             }
         }
         self.gateway = Some(gateway);
@@ -148,5 +189,11 @@ fn in_force(document: &[u8]) -> Option<Rc<Gateway>> {
             }
             None
         }
+    }
+}
+
+fn warn(line: Option<String>) {
+    if let Some(line) = line {
+        log::warn!("{line}");
     }
 }

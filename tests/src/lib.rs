@@ -15,6 +15,7 @@ pub mod process;
 pub mod raw;
 pub mod rig;
 pub mod scripts;
+pub mod sdks;
 pub mod wire;
 
 pub use client::{Answer, Call, Client, Streamed, Tally};

@@ -1,10 +1,13 @@
-//! Where attempts, records and passed requests go: a cluster for each served entity whose cluster is Weir's own, a
-//! composite one for each plan with a fallback, one for the records, and the operator's as they are.
+//! Where attempts, records and passed requests go: a cluster for each served entity whose cluster is Weir's own, one for each
+//! server of tokens, a composite one for each plan with a fallback, one for the records, and the operator's as they are.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::{Value, json};
-use weir_core::config::{Cluster, Config, Endpoint, Plan, Upstream};
+use weir_core::{
+    config::{Cluster, Config, Endpoint, Plan, Upstream},
+    oauth::keeper,
+};
 
 /// Where Debian, Ubuntu and Alpine keep it, so also Envoy's own images.
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -33,6 +36,7 @@ pub fn clusters(config: &Config, own: &[Value]) -> Vec<Value> {
             clusters.push(cluster_to(name, upstream));
         }
     }
+    clusters.extend(keeper::grants(config).map(|grant| cluster_to(&grant.cluster, &grant.upstream)));
     for endpoint in &config.endpoints {
         let plans = endpoint.plans.iter().filter(|plan| plan.entities.len() > 1);
         clusters.extend(plans.map(|plan| composite(endpoint, plan)));

@@ -7,6 +7,7 @@ use weir_core::{
         ServedEntity, Source, Task, Tokenizer, Unmatched, Upstream,
     },
     limits::{Limits, Rules},
+    oauth::{Grant, Kind},
     paths::{PATHS, Target},
 };
 
@@ -137,6 +138,20 @@ fn routes(bootstrap: &Value) -> Vec<&Value> {
 fn cluster<'a>(bootstrap: &'a Value, name: &str) -> &'a Value {
     let all = at(bootstrap, "/static_resources/clusters").as_array().unwrap();
     all.iter().find(|c| c["name"] == name).unwrap_or_else(|| panic!("no cluster {name}"))
+}
+
+#[test]
+fn servers_of_tokens_have_clusters_of_their_own() {
+    let secret = Secret::new("s3cret".into());
+    let kind = Kind::Client { id: "i".into(), secret, scope: "x".into() };
+    let mut grant = Grant::new(upstream(true, "login.example", 443), kind);
+    grant.cluster = "weir-one-d.token".into();
+    let mut config = config();
+    config.endpoints[1].entities[0].credential = Credential::Fetched(Box::new(grant));
+    let rendered = clusters::clusters(&config, &[]);
+    let cluster = rendered.iter().find(|cluster| clusters::name_of(cluster) == Some("weir-one-d.token")).unwrap();
+    assert_eq!(at(cluster, "/transport_socket/typed_config/sni"), "login.example");
+    assert!(!format!("{rendered:?}").contains("s3cret"));
 }
 
 #[test]

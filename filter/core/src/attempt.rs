@@ -103,7 +103,13 @@ impl Attempt {
             return (Phase::AwaitAnswer { started_at }, Step::default());
         }
         // The body is waited for also where it will not go: without the pause it could not be taken off any more.
-        let handover = Handover::read(&plan).unwrap_or_default();
+        let mut handover = Handover::read(&plan).unwrap_or_default();
+        let is_ready = |(_, entity): (_, &ServedEntity)| entity.credential.is_ready(|| started_at);
+        // An entity without its token counts as failed, which is what becomes of one that is not known.
+        let is_lost = !self.entity(&handover, number.max(1)).is_none_or(is_ready);
+        if is_lost {
+            handover = Handover::default();
+        }
         if number <= 1 {
             return (Phase::AwaitBody { handover, number: 1, started_at, size: 0 }, paused());
         }
@@ -111,7 +117,7 @@ impl Attempt {
             return (Phase::AwaitBody { handover, number, started_at, size: 0 }, paused());
         };
         let mut effects = Vec::with_capacity(8);
-        provider::address(endpoint, entity, handover.call, ":authority", None, &mut effects);
+        provider::address(endpoint, entity, handover.call, ":authority", None, || started_at, &mut effects);
         (Phase::AwaitBody { handover, number, started_at, size: 0 }, Step { effects, verdict: Verdict::Pause })
     }
 

@@ -12,6 +12,7 @@ mod identity;
 mod logging;
 mod names;
 mod policy;
+mod provider;
 mod rate_limit;
 mod reader;
 mod registered_model;
@@ -28,9 +29,10 @@ use sha2::{Digest, Sha256};
 
 pub use self::{
     error::{InvalidConfig, Problem},
+    provider::{Credential, Provider},
     secret::{Environment, MissingSecrets, Secret},
 };
-use crate::{caller::Principal, limits::Limits, translate::provider::Wire};
+use crate::{caller::Principal, limits::Limits};
 
 /// A policy that may come into force.
 #[derive(Debug)]
@@ -276,76 +278,6 @@ pub enum Tokenizer {
     O200kBase,
     /// By o200k_base, times a ratio that is learnt from what the provider reports.
     Ratio,
-}
-
-/// Whose API an entity speaks, and what of it is in the path or in headers.
-#[derive(Debug)]
-pub enum Provider {
-    Anthropic,
-    Azure {
-        deployment: String,
-        api_version: String,
-    },
-    Custom,
-    Databricks,
-    /// Of the operator's own, without a provider: an entity that is no external model.
-    Model {
-        entity_name: String,
-        entity_version: Option<String>,
-    },
-    OpenAi {
-        organization: Option<String>,
-    },
-}
-
-impl Provider {
-    /// As `external_model.provider` has it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Anthropic => "anthropic",
-            Self::Azure { .. } | Self::OpenAi { .. } => "openai",
-            Self::Custom => "custom",
-            Self::Databricks => "databricks-model-serving",
-            Self::Model { .. } => "",
-        }
-    }
-
-    /// Whether it has OpenAI's responses itself: servers that only resemble OpenAI's may not.
-    pub fn has_responses(&self) -> bool {
-        matches!(self, Self::Azure { .. } | Self::OpenAi { .. })
-    }
-
-    /// The API that it speaks.
-    pub fn wire(&self) -> Wire {
-        match self {
-            Self::Anthropic => Wire::Anthropic,
-            Self::Azure { .. } | Self::Custom | Self::Databricks | Self::Model { .. } | Self::OpenAi { .. } => {
-                Wire::OpenAi
-            }
-        }
-    }
-}
-
-/// What an attempt proves itself with. A token that must be fetched, or a signature over the request, is a variant of its
-/// own: [`crate::provider::address`] writes the header from it.
-#[derive(Debug)]
-pub enum Credential {
-    /// A request header, its name in lower case, and its whole value.
-    Header {
-        name: Cow<'static, str>,
-        value: Secret,
-    },
-    None,
-}
-
-impl Credential {
-    /// The header that it stands in.
-    pub fn header(&self) -> Option<&Cow<'static, str>> {
-        match self {
-            Self::Header { name, .. } => Some(name),
-            Self::None => None,
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

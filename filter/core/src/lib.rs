@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod attempt;
+pub mod base64;
 pub mod caller;
 pub mod config;
 mod decimal;
@@ -25,6 +26,7 @@ pub mod identity;
 pub mod limits;
 pub mod lint;
 pub mod metrics;
+pub mod oauth;
 pub mod paths;
 pub mod plan;
 pub mod policy;

@@ -26,10 +26,12 @@ pub enum Metric {
     RecordsResent,
     /// Rows that a collector has acknowledged.
     RecordsSent,
+    /// Gauge: tokens whose last fetch failed (`oauth::keeper`). The old one may be good still.
+    TokensFailing,
 }
 
 impl Metric {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ConfigRejected,
         Self::Fallbacks,
         Self::LimitCounters,
@@ -41,6 +43,7 @@ impl Metric {
         Self::RecordsQueued,
         Self::RecordsResent,
         Self::RecordsSent,
+        Self::TokensFailing,
     ];
 
     pub fn name(self) -> &'static str {
@@ -56,10 +59,11 @@ impl Metric {
             Self::RecordsQueued => "weir.records_queued",
             Self::RecordsResent => "weir.records_resent",
             Self::RecordsSent => "weir.records_sent",
+            Self::TokensFailing => "weir.tokens_failing",
         }
     }
 
     pub fn is_gauge(self) -> bool {
-        matches!(self, Self::ConfigRejected | Self::LimitCounters | Self::RecordsQueued)
+        matches!(self, Self::ConfigRejected | Self::LimitCounters | Self::RecordsQueued | Self::TokensFailing)
     }
 }

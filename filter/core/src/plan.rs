@@ -33,3 +33,10 @@ pub fn able<'e>(endpoint: &Endpoint, plan: &'e Plan, api: Api) -> Option<Cow<'e,
     let cluster = endpoint.entities.get(index)?.cluster.name().to_owned();
     Some(Cow::Owned(Plan { entities: vec![index], cluster, ..*plan }))
 }
+
+/// Whether any of the plan's entities can be asked. Those that cannot, since their token has not been fetched, count as failed: the
+/// attempt role sees to that.
+pub fn ready(endpoint: &Endpoint, plan: &Plan, now: impl Fn() -> u64) -> bool {
+    let mut entities = plan.entities.iter().filter_map(|index| endpoint.entities.get(*index));
+    entities.any(|entity| entity.credential.is_ready(&now))
+}

@@ -96,33 +96,35 @@ pub fn own_headers(entities: &[ServedEntity]) -> Vec<Cow<'static, str>> {
 
 /// Points the request at `entity`. Headers of an earlier attempt persist, so each is overwritten or removed.
 /// `authority_header`: where the host goes, see [`crate::paths::AUTHORITY_HEADER`]. `headers`: the caller's, where they are
-/// still there.
+/// still there. `now`: nanoseconds since the Unix epoch, asked for where a token's life is.
 pub fn address(
     endpoint: &Endpoint,
     entity: &ServedEntity,
     call: Call,
     authority_header: &'static str,
     headers: Option<&Headers>,
+    now: impl Fn() -> u64,
     effects: &mut Vec<Effect>,
 ) {
     effects.push(Effect::SetRequestHeader(":path".into(), text(path(entity, call))));
     effects.push(Effect::SetRequestHeader(authority_header.into(), text(entity.upstream.authority.clone())));
     for name in &endpoint.own_headers {
         let value = match (&entity.credential, &entity.provider) {
-            (Credential::Header { name: own, value }, _) if own == name => Some(value.expose()),
-            (_, Provider::OpenAi { organization }) if name == "openai-organization" => organization.as_deref(),
+            (Credential::Fetched(grant), _) if name == "authorization" => grant.authorization(now()),
+            (Credential::Header { name: own, value }, _) if own == name => Some(value.expose().to_owned()),
+            (_, Provider::OpenAi { organization }) if name == "openai-organization" => organization.clone(),
             (_, Provider::Anthropic) if name == "anthropic-version" => {
                 // The caller's own says what shape of answer he can read.
                 if call.api.is_anthropic() && headers.is_some_and(|headers| headers.value(name).is_some()) {
                     continue;
                 }
-                Some(ANTHROPIC_VERSION)
+                Some(ANTHROPIC_VERSION.to_owned())
             }
             _ => None,
         };
         let name = name.clone();
         effects.push(match value {
-            Some(value) => Effect::SetRequestHeader(name, text(value.to_owned())),
+            Some(value) => Effect::SetRequestHeader(name, text(value)),
             None => Effect::RemoveRequestHeader(name),
         });
     }
@@ -146,6 +148,9 @@ pub fn target(entity: &ServedEntity) -> Target<'_> {
 
 fn path(entity: &ServedEntity, call: Call) -> String {
     let prefix = &entity.upstream.path_prefix;
+    if let Some(path) = google_path(entity, call) {
+        return format!("{prefix}{path}");
+    }
     let own = match (&entity.provider, call.api) {
         (Provider::Anthropic, Api::CountTokens) => "/v1/messages/count_tokens",
         (Provider::Anthropic, _) => "/v1/messages",
@@ -164,6 +169,23 @@ fn path(entity: &ServedEntity, call: Call) -> String {
         Provider::Model { .. } if call.api == Api::Predict => prefix.clone(),
         _ => format!("{prefix}{own}"),
     }
+}
+
+/// The model stands in Google's paths, and what is asked of it: configuration has seen to it that it may.
+fn google_path(entity: &ServedEntity, call: Call) -> Option<String> {
+    let model = &entity.model;
+    let chat = if call.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+    Some(match (&entity.provider, call.api) {
+        (Provider::Gemini, Api::Embeddings) => format!("/v1beta/models/{model}:batchEmbedContents"),
+        (Provider::Gemini, _) => format!("/v1beta/models/{model}:{chat}"),
+        (Provider::Vertex { project, region }, api) => {
+            let verb = if api == Api::Embeddings { "predict" } else { chat };
+            // Another publisher's model, or an endpoint of the project's own, says so itself.
+            let publisher = if model.contains('/') { "" } else { "publishers/google/models/" };
+            format!("/v1/projects/{project}/locations/{region}/{publisher}{model}:{verb}")
+        }
+        _ => return None,
+    })
 }
 
 /// Removes what a provider's answer says to its own clients alone.

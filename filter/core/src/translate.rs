@@ -3,6 +3,7 @@
 //! [`neutral`]; what cannot be carried from one to the other is dropped or refused as `docs/translation.md` says.
 
 pub mod client;
+pub mod embeddings;
 mod events;
 pub mod json;
 pub mod neutral;
@@ -11,6 +12,7 @@ mod read;
 
 use self::{
     client::{Client, Writer},
+    embeddings::Embedder,
     events::Events,
     json::{Json, Object},
     neutral::{Event, Failure},
@@ -32,9 +34,9 @@ pub enum Way {
 
 /// An API that is not the provider's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair {
-    client: Client,
-    wire: Wire,
+pub enum Pair {
+    Chat { client: Client, wire: Wire },
+    Embeddings(Embedder),
 }
 
 /// Whom a request is for.
@@ -53,6 +55,8 @@ pub struct Memo {
     pub created: u64,
     /// Members of the request that the answer repeats.
     pub echo: Object<'static>,
+    /// Embeddings as base64.
+    pub is_base64: bool,
 }
 
 /// A request for the provider.
@@ -69,65 +73,86 @@ pub fn way(api: Api, provider: &Provider) -> Option<Way> {
         (Api::Chat | Api::Completions | Api::Embeddings, Wire::OpenAi) => Some(Way::Same),
         (Api::Predict, _) => matches!(provider, Provider::Model { .. }).then_some(Way::Same),
         (Api::Messages | Api::CountTokens, Wire::Anthropic) => Some(Way::Same),
-        (Api::Chat, _) => Some(Way::Translated(Pair { client: Client::Chat, wire })),
+        (Api::Embeddings, Wire::Google) => {
+            provider.embedder().map(|embedder| Way::Translated(Pair::Embeddings(embedder)))
+        }
+        (Api::Chat, _) => Some(Way::Translated(Pair::new(Client::Chat, wire))),
         (Api::Responses, _) if provider.has_responses() => Some(Way::Same),
-        (Api::Responses, _) => Some(Way::Translated(Pair { client: Client::Responses, wire })),
-        (Api::Messages, _) => Some(Way::Translated(Pair { client: Client::Messages, wire })),
+        (Api::Responses, _) => Some(Way::Translated(Pair::new(Client::Responses, wire))),
+        (Api::Messages, _) => Some(Way::Translated(Pair::new(Client::Messages, wire))),
         _ => None,
     }
 }
 
 impl Pair {
     pub fn new(client: Client, wire: Wire) -> Self {
-        Self { client, wire }
+        Self::Chat { client, wire }
     }
 
-    pub fn client(self) -> Client {
-        self.client
+    /// The provider's words, as golden files have them.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chat { wire, .. } => wire.name(),
+            Self::Embeddings(embedder) => embedder.name(),
+        }
     }
 
     /// A whole request's body.
     #[inline(never)]
     pub fn request(self, body: &[u8], target: &Target<'_>, now_seconds: u64) -> Result<Sent, Untranslatable> {
-        let (request, mut memo) = self.client.request(body)?;
+        let (client, wire) = match self {
+            Self::Chat { client, wire } => (client, wire),
+            Self::Embeddings(embedder) => return embedder.request(body, target),
+        };
+        let (request, mut memo) = client.request(body)?;
         memo.created = now_seconds;
-        Ok(Sent { body: self.wire.request(request, target)?, memo })
+        Ok(Sent { body: wire.request(request, target)?, memo })
     }
 
     /// A whole answer's body. What is no answer becomes an error in the caller's shape.
     #[inline(never)]
     pub fn answer(self, body: &[u8], memo: &Memo) -> Vec<u8> {
-        match Json::parse(body).ok().and_then(Json::into_object) {
-            Some(answer) if answer.get("error").is_none() => self.client.answer(self.wire.answer(answer), memo),
-            _ => self.error(502, body),
-        }
+        let answer = Json::parse(body).ok().and_then(Json::into_object);
+        let answer = answer.filter(|answer| answer.get("error").is_none()).and_then(|answer| match self {
+            Self::Chat { client, wire } => Some(client.answer(wire.answer(answer), memo)),
+            Self::Embeddings(embedder) => embedder.answer(answer, memo),
+        });
+        answer.unwrap_or_else(|| self.error(502, body))
     }
 
     /// A provider's error. Where it is not of the provider's shape, its whole text is the message.
     #[inline(never)]
     pub fn error(self, status: u16, body: &[u8]) -> Vec<u8> {
-        let failure = Json::parse(body).ok().and_then(Json::into_object).and_then(|error| self.wire.failure(error));
+        let error = Json::parse(body).ok().and_then(Json::into_object);
+        let failure = error.and_then(|error| match self {
+            Self::Chat { wire, .. } => wire.failure(error),
+            Self::Embeddings(embedder) => embedder.failure(error),
+        });
         let failure = failure.unwrap_or_else(|| {
             let text = String::from_utf8_lossy(body).trim().chars().take(MAX_MESSAGE_CHARS).collect::<String>();
             let none = || format!("The model's server answered {status} and did not say why.");
             Failure { message: if text.is_empty() { none() } else { text }.into(), ..Failure::default() }
         });
-        self.client.error(status, failure).to_bytes()
+        self.failed(status, failure)
     }
 
     /// What a caller hears of a request that has no translation.
     pub fn refusal(self, why: &Untranslatable) -> Vec<u8> {
-        let failure = Failure { message: why.0.as_str().into(), ..Failure::default() };
-        self.client.error(400, failure).to_bytes()
+        self.failed(400, Failure { message: why.0.as_str().into(), ..Failure::default() })
     }
 
-    pub fn stream(self, memo: Memo) -> Stream {
-        Stream {
-            events: Events::default(),
-            reader: self.wire.reader(),
-            writer: self.client.writer(memo),
-            is_over: false,
+    fn failed(self, status: u16, failure: Failure<'_>) -> Vec<u8> {
+        match self {
+            Self::Chat { client, .. } => client.error(status, failure),
+            Self::Embeddings(embedder) => embedder.error(status, failure),
         }
+        .to_bytes()
+    }
+
+    /// `None`: this API has no streams.
+    pub fn stream(self, memo: Memo) -> Option<Stream> {
+        let Self::Chat { client, wire } = self else { return None };
+        Some(Stream { events: Events::default(), reader: wire.reader(), writer: client.writer(memo), is_over: false })
     }
 }
 
@@ -165,6 +190,10 @@ impl Stream {
                 }
             }
         });
+        if end && pushed.is_ok() && !*is_over && reader.is_complete() {
+            *is_over = true;
+            writer.write(Event::End, &mut out);
+        }
         let lost = match pushed {
             Err(events::TooLong) => Some("The provider sent an event that is too long. Send the request again."),
             Ok(()) if end => {

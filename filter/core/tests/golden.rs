@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use weir_core::translate::{Memo, Pair, Target, client::Client, json::Json, provider::Wire};
+use weir_core::translate::{Memo, Pair, Target, client::Client, embeddings::Embedder, json::Json, provider::Wire};
 
 /// 2026-11-22T00:00:00Z.
 const NOW: u64 = 1_795_305_600;
@@ -110,12 +110,38 @@ fn streams_are_the_same_wherever_they_are_cut() {
 }
 
 fn streamed(pair: Pair, memo: &Memo, pieces: &[&[u8]]) -> String {
-    let mut stream = pair.stream(memo.clone());
+    let mut stream = pair.stream(memo.clone()).unwrap();
     let mut out = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {
         out.extend(stream.push(piece, at + 1 == pieces.len()));
     }
     String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn embeddings() {
+    for embedder in Embedder::ALL {
+        let pair = Pair::Embeddings(embedder);
+        let asked = |case: &str| {
+            let body = fs::read(folder("embeddings").join(format!("request-{case}.json"))).unwrap();
+            pair.request(&body, &TARGET, NOW).unwrap().memo
+        };
+        for (path, body) in cases("embeddings", "request") {
+            let found = match pair.request(&body, &TARGET, NOW) {
+                Ok(sent) => pretty(&sent.body),
+                Err(why) => pretty(&pair.refusal(&why)),
+            };
+            check(&path, embedder.name(), &found);
+        }
+        for (path, body) in cases(embedder.name(), "answer") {
+            check(&path, "float", &pretty(&pair.answer(&body, &asked("plain"))));
+            check(&path, "base64", &pretty(&pair.answer(&body, &asked("full"))));
+        }
+        for (path, body) in cases(embedder.name(), "error") {
+            check(&path, "embeddings", &pretty(&pair.error(429, &body)));
+        }
+        assert!(pair.stream(Memo::default()).is_none());
+    }
 }
 
 /// What is kept of a request: that of the API's full one.

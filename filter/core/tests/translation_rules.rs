@@ -11,11 +11,11 @@ const PAGE: &str = include_str!("../../../docs/translation.md");
 
 /// (the heading of a table, who sends, whether its rows are parts, who gets: a column each)
 const TABLES: &[(&str, Client, bool, &[Wire])] = &[
-    ("### A chat completion's fields", Client::Chat, false, &[Wire::Anthropic]),
-    ("### Parts of a chat completion's user message", Client::Chat, true, &[Wire::Anthropic]),
-    ("### Fields of Anthropic's messages", Client::Messages, false, &[Wire::OpenAi]),
-    ("### Parts of Anthropic's user message", Client::Messages, true, &[Wire::OpenAi]),
-    ("### Fields of OpenAI's responses", Client::Responses, false, &[Wire::Anthropic, Wire::OpenAi]),
+    ("### A chat completion's fields", Client::Chat, false, &[Wire::Anthropic, Wire::Google]),
+    ("### Parts of a chat completion's user message", Client::Chat, true, &[Wire::Anthropic, Wire::Google]),
+    ("### Fields of Anthropic's messages", Client::Messages, false, &[Wire::OpenAi, Wire::Google]),
+    ("### Parts of Anthropic's user message", Client::Messages, true, &[Wire::OpenAi, Wire::Google]),
+    ("### Fields of OpenAI's responses", Client::Responses, false, &[Wire::Anthropic, Wire::OpenAi, Wire::Google]),
 ];
 
 /// The cells of a table's rows.

@@ -8,7 +8,8 @@ use crate::{api::Api, provider::Call};
 /// What the attempt role needs to send the request elsewhere. By default there is nowhere to send it to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handover {
-    /// Whether the first attempt is to be translated too: else the gateway role has made its request.
+    /// Whether the first attempt is the attempt role's too, since it is to be translated or has no token: else the gateway role has
+    /// made its request.
     pub translates_first: bool,
     pub call: Call,
     /// [`crate::config::Config::hash`]: indices mean nothing in another configuration.

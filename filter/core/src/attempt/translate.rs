@@ -67,7 +67,10 @@ impl Translated {
         let is_stream = kind.eq_ignore_ascii_case(b"text/event-stream");
         let (status, body) = match status {
             200..=299 if is_packed || end => (502, Body::Opaque { pair }),
-            200..=299 if is_stream => (status, Body::Stream(Box::new(pair.stream(memo)))),
+            200..=299 if is_stream => match pair.stream(memo) {
+                Some(stream) => (status, Body::Stream(Box::new(stream))),
+                None => (502, Body::Opaque { pair }),
+            },
             200..=299 if kind.eq_ignore_ascii_case(b"application/json") => (status, Body::Answer { pair, memo }),
             200..=299 => (502, Body::Opaque { pair }),
             _ if is_packed => (status, Body::Opaque { pair }),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Cluster, Price, Provider, ServedEntity, Task, Tokenizer,
+    Cluster, Credential, Price, Provider, ServedEntity, Task, Tokenizer,
     endpoint::Owner,
     entity_id::served_entity_id,
     external_model::{self, External},
@@ -65,7 +65,7 @@ pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<
         let entity = ServedEntity {
             id: served_entity_id(owner, endpoint, field.node),
             provider: external.provider,
-            credential: external.credential,
+            credential: granted(external.credential, endpoint, &name),
             model: external.name,
             cluster: cluster?.map_or_else(rendered, Cluster::Existing),
             upstream: external.upstream,
@@ -77,6 +77,18 @@ pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<
         Some((entity, external.task))
     })();
     draft
+}
+
+/// A token that must be fetched is the entity's own, and so is the cluster to its server. The dot is in no entity's name.
+fn granted(credential: Credential, endpoint: &str, name: &str) -> Credential {
+    match credential {
+        Credential::Fetched(mut grant) => {
+            grant.name = format!("{endpoint}/{name}");
+            grant.cluster = format!("{}.token", rendered_cluster(endpoint, name));
+            Credential::Fetched(grant)
+        }
+        other => other,
+    }
 }
 
 /// What all entities of an endpoint must have in common, or must not.

@@ -41,7 +41,10 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 /// References are left out with the values: a key that is rotated makes no new entity.
 fn is_secret(key: &str) -> bool {
     key.ends_with("_plaintext")
-        || matches!(key, "openai_api_key" | "microsoft_entra_client_secret" | "environment_vars")
+        || matches!(
+            key,
+            "openai_api_key" | "gemini_api_key" | "microsoft_entra_client_secret" | "private_key" | "environment_vars"
+        )
 }
 
 fn write_canonical(json: &mut String, node: &Node) {

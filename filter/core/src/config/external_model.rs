@@ -1,6 +1,7 @@
 //! `external_model`: the provider, its own name of the model, where it is and the credential for it. What each provider's
 //! own object holds is `providers`' business.
 
+mod google;
 mod providers;
 
 use super::{
@@ -33,12 +34,13 @@ enum Kind {
     Custom,
     Databricks,
     OpenAi,
+    Vertex,
 }
 
 pub(super) fn read<'a>(field: &Field<'a>) -> Option<External<'a>> {
     let mut model = field.object()?;
     let provider = model.read("provider", "one such as `openai`", read_provider);
-    let name = model.read("name", "the provider's own name of the model", Field::owned);
+    let name = model.read("name", "the provider's own name of the model", |name| read_name(name, provider?));
     let task = model.read("task", "a task such as `llm/v1/chat`", |task| Some((task.clone(), read_task(task)?)));
     let server = match provider {
         Some(kind) => {
@@ -60,6 +62,16 @@ pub(super) fn read<'a>(field: &Field<'a>) -> Option<External<'a>> {
     Some(External { provider, credential, name: name?, task, task_field, upstream })
 }
 
+/// Where it goes into the path, it must be fit for that.
+fn read_name(field: &Field<'_>, kind: Kind) -> Option<String> {
+    if kind != Kind::Vertex {
+        return field.owned();
+    }
+    let expected = "letters, digits, `-`, `_`, `.`, `@` and `/`: the model's name goes into the path";
+    let in_path = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@' | b'/');
+    field.matching(expected, |name| name.bytes().all(in_path)).map(str::to_owned)
+}
+
 const CONFIGS: &[&str] = &[
     "ai21labs_config",
     "amazon_bedrock_config",
@@ -79,6 +91,7 @@ fn names(kind: Kind) -> (&'static str, &'static str) {
         Kind::Custom => ("custom", "custom_provider_config"),
         Kind::Databricks => ("databricks-model-serving", "databricks_model_serving_config"),
         Kind::OpenAi => ("openai", "openai_config"),
+        Kind::Vertex => ("google-cloud-vertex-ai", "google_cloud_vertex_ai_config"),
     }
 }
 
@@ -98,6 +111,7 @@ fn read_server(model: &mut Object<'_>, kind: Kind) -> Option<Server> {
         Kind::Custom => model.read(key, "an object with `custom_provider_url`", providers::custom),
         Kind::Databricks => model.read(key, "an object with `databricks_workspace_url`", providers::databricks),
         Kind::OpenAi => model.read(key, "an object with `openai_api_key`", providers::openai),
+        Kind::Vertex => model.read(key, "an object with `project_id`, or with `gemini_api_key`", google::vertex),
     }
 }
 
@@ -110,11 +124,11 @@ fn read_provider(field: &Field<'_>) -> Option<Kind> {
         ("anthropic", Word::Built(Kind::Anthropic)),
         ("custom", Word::Built(Kind::Custom)),
         ("databricks-model-serving", Word::Built(Kind::Databricks)),
+        ("google-cloud-vertex-ai", Word::Built(Kind::Vertex)),
         ("openai", Word::Built(Kind::OpenAi)),
         ("ai21labs", Word::Unbuilt("provider ai21labs")),
         ("amazon-bedrock", Word::Unbuilt("provider amazon-bedrock")),
         ("cohere", Word::Unbuilt("provider cohere")),
-        ("google-cloud-vertex-ai", Word::Unbuilt("provider google-cloud-vertex-ai")),
     ])
 }
 

@@ -76,19 +76,32 @@ impl<'a> Secrets<'a> {
 
 /// `Bearer` and the secret that exactly one of `key` (a reference) and `plaintext` gives.
 pub(super) fn bearer_of(object: &mut Object<'_>, key: &'static str, plaintext: &'static str) -> Option<Secret> {
-    secret_of(object, key, plaintext, BEARER)
+    secret_of(object, key, plaintext, Shape::Bearer)
 }
 
 /// The secret alone.
 pub(super) fn plain_of(object: &mut Object<'_>, key: &'static str, plaintext: &'static str) -> Option<Secret> {
-    secret_of(object, key, plaintext, "")
+    secret_of(object, key, plaintext, Shape::Plain)
 }
 
-const BEARER: &str = "Bearer ";
+/// The secret alone, of any characters: it goes into no header.
+pub(super) fn text_of(object: &mut Object<'_>, key: &'static str, plaintext: &'static str) -> Option<Secret> {
+    secret_of(object, key, plaintext, Shape::Text)
+}
 
-fn secret_of(object: &mut Object<'_>, key: &'static str, plaintext: &'static str, prefix: &str) -> Option<Secret> {
+/// What becomes of a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// A header's value behind `Bearer`.
+    Bearer,
+    /// A header's value.
+    Plain,
+    Text,
+}
+
+fn secret_of(object: &mut Object<'_>, key: &'static str, plaintext: &'static str, shape: Shape) -> Option<Secret> {
     match (object.take(key), object.take(plaintext)) {
-        (Some(reference), None) => referred(&reference, prefix),
+        (Some(reference), None) => referred(&reference, shape),
         (None, Some(value)) => {
             value.warn(
                 "a secret (not shown)",
@@ -98,7 +111,7 @@ fn secret_of(object: &mut Object<'_>, key: &'static str, plaintext: &'static str
                 value.reject_unseen("a text");
                 return None;
             };
-            header_value(&value, text, prefix)
+            shaped(&value, text, shape)
         }
         (Some(_), Some(value)) => {
             value.report("a second secret (not shown)", format!("exactly one of `{key}` and `{plaintext}`"));
@@ -115,10 +128,10 @@ const REFERENCE: &str = "`{{secrets/SCOPE/KEY}}` or `{{env/NAME}}`";
 
 /// `Bearer` and the secret that `field` refers to; empty where that is missing and may be.
 pub(super) fn bearer(field: &Field<'_>) -> Option<Secret> {
-    referred(field, BEARER)
+    referred(field, Shape::Bearer)
 }
 
-fn referred(field: &Field<'_>, prefix: &str) -> Option<Secret> {
+fn referred(field: &Field<'_>, shape: Shape) -> Option<Secret> {
     let variable = match field.node {
         Node::Text(text) => variable(text),
         _ => None,
@@ -129,7 +142,7 @@ fn referred(field: &Field<'_>, prefix: &str) -> Option<Secret> {
     };
     let secrets = &field.findings.secrets;
     if let Some(value) = secrets.resolve(variable.clone()) {
-        return header_value(field, &value, prefix);
+        return shaped(field, &value, shape);
     }
     let found = format!("no environment variable `{variable}`");
     let expected = "the secret in it: Envoy must have it and hand it to the VM";
@@ -145,11 +158,15 @@ fn referred(field: &Field<'_>, prefix: &str) -> Option<Secret> {
     }
 }
 
-fn header_value(field: &Field<'_>, value: &str, prefix: &str) -> Option<Secret> {
+fn shaped(field: &Field<'_>, value: &str, shape: Shape) -> Option<Secret> {
+    if shape == Shape::Text && !value.is_empty() {
+        return Some(Secret::new(value.to_owned()));
+    }
     if value.is_empty() || !value.bytes().all(|b| b.is_ascii_graphic()) {
         field.reject_unseen("a secret of visible ASCII characters, without spaces or line ends: it goes into a header");
         return None;
     }
+    let prefix = if shape == Shape::Bearer { "Bearer " } else { "" };
     Some(Secret::new(format!("{prefix}{value}")))
 }
 

@@ -4,6 +4,7 @@ mod design;
 mod documented;
 mod endpoints;
 mod gateway;
+mod google;
 mod identity;
 mod limits;
 mod names;

@@ -108,11 +108,15 @@ impl AwaitBody {
             }
         };
         let plan = &*plan;
+        if !plan::ready(endpoint, plan, || host.now()) {
+            let why = "the gateway has no token for the model's provider yet: send the request again";
+            return Err(Replied::new(facts, Denied::Unavailable(why)));
+        }
         let admitted = match gate::admit(endpoint, &mut facts, plan, &request, body, host) {
             Ok(admitted) => admitted,
             Err(refused) => return Err(Replied::at_gate(facts, plan, *refused)),
         };
-        let mut effects = first_attempt(gateway, &facts, endpoint, plan, api, body, &request);
+        let mut effects = first_attempt(gateway, &facts, plan, api, body, &request, host);
         effects.extend(admitted.effects);
         let drop_usage = request.is_stream() && !request.asks_for_usage();
         let sent_at = host.now();
@@ -163,14 +167,17 @@ fn fits(endpoint: &Endpoint, api: Api, request: &ApiRequest) -> Result<(), Inval
 fn first_attempt(
     gateway: &Gateway,
     facts: &Facts,
-    endpoint: &Endpoint,
     plan: &Plan,
     api: Api,
     body: &[u8],
     request: &ApiRequest,
+    host: &impl Host,
 ) -> Vec<Effect> {
     let mut effects = Vec::with_capacity(24);
-    let Some(entity) = plan.entities.first().and_then(|primary| endpoint.entities.get(*primary)) else {
+    let endpoint = facts.endpoint(gateway);
+    let primary = endpoint.zip(plan.entities.first());
+    let Some((endpoint, entity)) = primary.and_then(|(endpoint, at)| Some((endpoint, endpoint.entities.get(*at)?)))
+    else {
         return effects;
     };
     provider::scrub_request(facts.headers(), entity, &mut effects);
@@ -182,7 +189,8 @@ fn first_attempt(
     };
     let fallbacks = plan.entities.len().saturating_sub(1);
     // Each attempt translates afresh what the caller sent, so what goes from here is still in his words.
-    let translates_first = way(api, &entity.provider) != Some(Way::Same);
+    // And each looks for its token, which one that has none must not go without.
+    let translates_first = way(api, &entity.provider) != Some(Way::Same) || !entity.credential.is_ready(|| host.now());
     if fallbacks > 0 || translates_first {
         let handover = Handover {
             translates_first,
@@ -194,7 +202,8 @@ fn first_attempt(
         };
         effects.push(Effect::SetState(attempt::PLAN, handover.write()));
     }
-    provider::address(endpoint, entity, call, AUTHORITY_HEADER, Some(facts.headers()), &mut effects);
+    let now = || host.now();
+    provider::address(endpoint, entity, call, AUTHORITY_HEADER, Some(facts.headers()), now, &mut effects);
     effects.push(Effect::SetRequestHeader("accept-encoding".into(), text("identity")));
     effects.push(Effect::SetRequestHeader(CLUSTER_HEADER.into(), text(plan.cluster.clone())));
     effects.push(Effect::SetRequestHeader("x-envoy-max-retries".into(), text(fallbacks.to_string())));

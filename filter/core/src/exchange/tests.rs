@@ -8,6 +8,7 @@ pub mod drive;
 mod fallback;
 mod limits;
 mod limits_more;
+mod oauth;
 mod orders;
 mod record;
 mod refusals;

@@ -2,6 +2,7 @@
 //! types. A new one is a folder here, a variant of [`Wire`] and a column of golden files.
 
 pub mod anthropic;
+pub mod google;
 pub mod openai;
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     Anthropic,
+    Google,
     OpenAi,
 }
 
@@ -21,16 +23,18 @@ pub enum Wire {
 #[derive(Debug)]
 pub enum Reader {
     Anthropic(anthropic::Reader),
+    Google(google::Reader),
     OpenAi(openai::Reader),
 }
 
 impl Wire {
-    pub const ALL: [Self; 2] = [Self::Anthropic, Self::OpenAi];
+    pub const ALL: [Self; 3] = [Self::Anthropic, Self::Google, Self::OpenAi];
 
     /// As golden files have it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Anthropic => "anthropic",
+            Self::Google => "google",
             Self::OpenAi => "openai",
         }
     }
@@ -38,6 +42,7 @@ impl Wire {
     pub fn request(self, request: Request<'_>, target: &Target<'_>) -> Result<Vec<u8>, Untranslatable> {
         match self {
             Self::Anthropic => anthropic::request(request, target),
+            Self::Google => google::request(request, target),
             Self::OpenAi => openai::request(request, target),
         }
     }
@@ -45,6 +50,7 @@ impl Wire {
     pub fn answer(self, answer: Object<'_>) -> Answer<'_> {
         match self {
             Self::Anthropic => anthropic::answer(answer),
+            Self::Google => google::answer(answer),
             Self::OpenAi => openai::answer(answer),
         }
     }
@@ -52,6 +58,7 @@ impl Wire {
     pub fn failure(self, error: Object<'_>) -> Option<Failure<'_>> {
         match self {
             Self::Anthropic => anthropic::failure(error),
+            Self::Google => google::failure(error),
             Self::OpenAi => openai::failure(error),
         }
     }
@@ -59,6 +66,7 @@ impl Wire {
     pub fn reader(self) -> Reader {
         match self {
             Self::Anthropic => Reader::Anthropic(anthropic::Reader::default()),
+            Self::Google => Reader::Google(google::Reader::default()),
             Self::OpenAi => Reader::OpenAi(openai::Reader::default()),
         }
     }
@@ -74,8 +82,17 @@ impl Reader {
         let Some(data) = Json::parse(data).ok().and_then(Json::into_object) else { return false };
         match self {
             Self::Anthropic(reader) => reader.read(data, events),
+            Self::Google(reader) => reader.read(data, events),
             Self::OpenAi(reader) => reader.read(data, events),
         }
         true
+    }
+
+    /// Whether a stream that ends now is complete, of a provider that has no terminal event.
+    pub fn is_complete(&self) -> bool {
+        match self {
+            Self::Google(reader) => reader.is_complete(),
+            Self::Anthropic(_) | Self::OpenAi(_) => false,
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 fn wire_of(api: Api, provider: &Provider) -> Option<&'static str> {
     way(api, provider).map(|way| match way {
         Way::Same => "same",
-        Way::Translated(pair) => pair.wire.name(),
+        Way::Translated(pair) => pair.name(),
     })
 }
 
@@ -18,23 +18,26 @@ fn who_answers_what() {
     let azure = Provider::Azure { deployment: "d".into(), api_version: "v".into() };
     let model = Provider::Model { entity_name: "m".into(), entity_version: None };
     let openai = Provider::OpenAi { organization: None };
-    let providers = [&openai, &azure, &Provider::Databricks, &Provider::Custom, &model, &Provider::Anthropic];
-    let (same, chat, anthropic) = (Some("same"), Some("openai"), Some("anthropic"));
+    let vertex = Provider::Vertex { project: "p".into(), region: "r".into() };
+    let alike = [&Provider::Databricks, &Provider::Custom, &model];
+    let providers = [&openai, &azure, alike[0], alike[1], alike[2], &Provider::Anthropic, &vertex, &Provider::Gemini];
+    let (same, chat, anthropic, google) = (Some("same"), Some("openai"), Some("anthropic"), Some("google"));
+    let (vertex, gemini) = (Some("vertex-embed"), Some("gemini-embed"));
     for (api, expected) in [
-        (Api::Chat, [same, same, same, same, same, anthropic]),
-        (Api::Responses, [same, same, chat, chat, chat, anthropic]),
-        (Api::Messages, [chat, chat, chat, chat, chat, same]),
-        (Api::CountTokens, [None, None, None, None, None, same]),
-        (Api::Completions, [same, same, same, same, same, None]),
-        (Api::Embeddings, [same, same, same, same, same, None]),
-        (Api::Predict, [None, None, None, None, same, None]),
+        (Api::Chat, [same, same, same, same, same, anthropic, google, google]),
+        (Api::Responses, [same, same, chat, chat, chat, anthropic, google, google]),
+        (Api::Messages, [chat, chat, chat, chat, chat, same, google, google]),
+        (Api::CountTokens, [None, None, None, None, None, same, None, None]),
+        (Api::Completions, [same, same, same, same, same, None, None, None]),
+        (Api::Embeddings, [same, same, same, same, same, None, vertex, gemini]),
+        (Api::Predict, [None, None, None, None, same, None, None, None]),
     ] {
         assert_eq!(providers.map(|provider| wire_of(api, provider)), expected, "{api:?}");
     }
 }
 
 fn streamed(client: Client, wire: Wire, stream: &str) -> String {
-    let out = Pair::new(client, wire).stream(Memo::default()).push(stream.as_bytes(), true);
+    let out = Pair::new(client, wire).stream(Memo::default()).unwrap().push(stream.as_bytes(), true);
     String::from_utf8(out).unwrap()
 }
 

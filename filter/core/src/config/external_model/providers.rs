@@ -1,9 +1,12 @@
 //! The object that each provider has of its own (`openai_config` and so on): where the server is, and the credential.
 
 use super::{Credential, Provider, Server, Upstream};
-use crate::config::{
-    reader::{Field, Object, Word},
-    secret, url,
+use crate::{
+    config::{
+        reader::{Field, Object, Word},
+        secret, url,
+    },
+    oauth::{Grant, Kind},
 };
 
 pub(super) fn anthropic(field: &Field<'_>) -> Option<Server> {
@@ -78,6 +81,7 @@ pub(super) fn databricks(field: &Field<'_>) -> Option<Server> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OpenAiType {
     Azure,
+    AzureAd,
     OpenAi,
 }
 
@@ -87,12 +91,13 @@ pub(super) fn openai(field: &Field<'_>) -> Option<Server> {
         kind.choice(&[
             ("openai", Word::Built(OpenAiType::OpenAi)),
             ("azure", Word::Built(OpenAiType::Azure)),
-            ("azuread", Word::Unbuilt("a token of Microsoft Entra ID")),
+            ("azuread", Word::Built(OpenAiType::AzureAd)),
         ])
     });
     // Another kind of server takes other keys: one error is enough.
     let server = match kind? {
-        OpenAiType::Azure => azure(&mut openai),
+        OpenAiType::Azure => azure(&mut openai, azure_key),
+        OpenAiType::AzureAd => azure(&mut openai, entra),
         OpenAiType::OpenAi => openai_itself(&mut openai),
     };
     openai.close();
@@ -100,6 +105,7 @@ pub(super) fn openai(field: &Field<'_>) -> Option<Server> {
 }
 
 const ENTRA_KEYS: &[&str] = &[
+    "microsoft_entra_api_base",
     "microsoft_entra_client_id",
     "microsoft_entra_client_secret",
     "microsoft_entra_client_secret_plaintext",
@@ -107,7 +113,7 @@ const ENTRA_KEYS: &[&str] = &[
 ];
 const AZURE_KEYS: &[&str] = &["openai_api_version", "openai_deployment_name"];
 
-fn reject_keys(openai: &mut Object<'_>, keys: &[&'static str], expected: &str) {
+pub(super) fn reject_keys(openai: &mut Object<'_>, keys: &[&'static str], expected: &str) {
     for key in keys {
         if let Some(field) = openai.take(key) {
             field.reject_unseen(expected);
@@ -134,22 +140,52 @@ fn openai_itself(openai: &mut Object<'_>) -> Option<Server> {
     Some(Server { provider, credential: bearer(authorization?), upstream: upstream? })
 }
 
-fn azure(openai: &mut Object<'_>) -> Option<Server> {
-    reject_keys(openai, ENTRA_KEYS, "no such key without `openai_api_type: azuread`");
+/// `credential`: made for the server at the base, where that could be read.
+fn azure(
+    openai: &mut Object<'_>,
+    credential: impl FnOnce(&mut Object<'_>, Option<&Upstream>) -> Option<Credential>,
+) -> Option<Server> {
     reject_keys(openai, &["openai_organization"], "no such key: Azure knows no organizations");
-    let key = secret::plain_of(openai, "openai_api_key", "openai_api_key_plaintext");
     let expected = "the resource's URL, such as https://NAME.openai.azure.com";
     let upstream = openai.read("openai_api_base", expected, |base| ending_before(base, &["/openai", "/openai/v1"]));
-    let in_path = |field: &Field<'_>| {
-        let expected = "letters, digits, `-`, `_` and `.`: it goes into the path";
-        let valid = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-        field.matching(expected, valid).map(str::to_owned)
-    };
+    let credential = credential(openai, upstream.as_ref());
     let deployment = openai.read("openai_deployment_name", "the deployment's name", in_path);
     let api_version = openai.read("openai_api_version", "a version such as 2024-10-21", in_path);
     let provider = Provider::Azure { deployment: deployment?, api_version: api_version? };
-    let credential = Credential::Header { name: "api-key".into(), value: key? };
-    Some(Server { provider, credential, upstream: upstream? })
+    Some(Server { provider, credential: credential?, upstream: upstream? })
+}
+
+fn azure_key(openai: &mut Object<'_>, _: Option<&Upstream>) -> Option<Credential> {
+    reject_keys(openai, ENTRA_KEYS, "no such key without `openai_api_type: azuread`");
+    let value = secret::plain_of(openai, "openai_api_key", "openai_api_key_plaintext");
+    Some(Credential::Header { name: "api-key".into(), value: value? })
+}
+
+/// A token of Microsoft Entra ID for a client of the tenant.
+fn entra(openai: &mut Object<'_>, azure: Option<&Upstream>) -> Option<Credential> {
+    reject_keys(openai, &["openai_api_key", "openai_api_key_plaintext"], "no such key with `openai_api_type: azuread`");
+    let tenant = openai.read("microsoft_entra_tenant_id", "the tenant's id", in_path);
+    let id = openai.read("microsoft_entra_client_id", "the client's id", in_path);
+    let secret = secret::text_of(openai, "microsoft_entra_client_secret", "microsoft_entra_client_secret_plaintext");
+    // Azure's national clouds have names, and servers of tokens, of their own.
+    let cloud =
+        azure.and_then(|azure| ["us", "cn"].into_iter().find(|top| azure.host.ends_with(&format!("azure.{top}"))));
+    let (login, top) = match cloud {
+        Some("us") => ("login.microsoftonline.us", "us"),
+        Some(top) => ("login.chinacloudapi.cn", top),
+        None => ("login.microsoftonline.com", "com"),
+    };
+    let base = openai.read_or("microsoft_entra_api_base", known(login, ""), |base| ending_before(base, &["/token"]));
+    let (mut upstream, tenant) = (base?, tenant?);
+    upstream.path_prefix.push_str(&format!("/{tenant}/oauth2/v2.0/token"));
+    let scope = format!("https://cognitiveservices.azure.{top}/.default");
+    Some(Credential::Fetched(Box::new(Grant::new(upstream, Kind::Client { id: id?, secret: secret?, scope }))))
+}
+
+fn in_path(field: &Field<'_>) -> Option<String> {
+    let expected = "letters, digits, `-`, `_` and `.`: it goes into the path";
+    let valid = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    field.matching(expected, valid).map(str::to_owned)
 }
 
 fn bearer(value: crate::config::Secret) -> Credential {
@@ -157,7 +193,7 @@ fn bearer(value: crate::config::Secret) -> Credential {
 }
 
 /// A base that ends before the API's own path.
-fn ending_before(field: &Field<'_>, paths: &[&str]) -> Option<Upstream> {
+pub(super) fn ending_before(field: &Field<'_>, paths: &[&str]) -> Option<Upstream> {
     let upstream = url::read(field)?;
     match paths.iter().find(|path| upstream.path_prefix.ends_with(**path)) {
         Some(path) => {
@@ -168,7 +204,7 @@ fn ending_before(field: &Field<'_>, paths: &[&str]) -> Option<Upstream> {
     }
 }
 
-fn known(host: &str, path_prefix: &str) -> Upstream {
+pub(super) fn known(host: &str, path_prefix: &str) -> Upstream {
     Upstream {
         tls: true,
         host: host.to_owned(),

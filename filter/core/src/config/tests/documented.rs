@@ -37,6 +37,9 @@ fn providers() -> Vec<Value> {
     };
     vec![
         external("openai", "openai_config", json!({"openai_api_type": "azure"})),
+        external("google-cloud-vertex-ai", "google_cloud_vertex_ai_config", json!({})),
+        external("google-cloud-vertex-ai", "google_cloud_vertex_ai_config", json!({"gemini_api_key": "k"})),
+        external("openai", "openai_config", json!({"openai_api_type": "azuread"})),
         external("databricks-model-serving", "databricks_model_serving_config", json!({})),
         custom("bearer_token_auth"),
         custom("api_key_auth"),

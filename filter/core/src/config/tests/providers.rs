@@ -11,24 +11,25 @@ const MODEL: &str = "endpoints[0].config.served_entities[0].external_model";
 pub fn credential(entity: &ServedEntity) -> (&str, &str) {
     match &entity.credential {
         Credential::Header { name, value } => (name, value.expose()),
+        Credential::Fetched(grant) => (&grant.cluster, &grant.upstream.path_prefix),
         Credential::None => ("", ""),
     }
 }
 
 /// A policy with one endpoint of one entity.
-fn with(model: Value) -> Value {
+pub fn with(model: Value) -> Value {
     let mut policy = good();
     let entity = json!({"name": "m", "external_model": model});
     policy["endpoints"] = json!([{"name": "chat", "config": {"served_entities": [entity]}}]);
     policy
 }
 
-fn model(provider: &str, key: &str, config: Value) -> Value {
+pub fn model(provider: &str, key: &str, config: Value) -> Value {
     json!({"provider": provider, "name": "the-model", "task": "llm/v1/chat", key: config})
 }
 
 #[track_caller]
-fn check(model: Value, expected: &[&str]) {
+pub fn check(model: Value, expected: &[&str]) {
     let problems = compile(&with(model)).unwrap_err().problems;
     let expected: Vec<_> = expected.iter().map(|rest| format!("{MODEL}{rest}")).collect();
     assert_eq!(lines(&problems), expected);
@@ -133,9 +134,17 @@ fn what_a_provider_does_not_have() {
         ],
     );
     check(
-        openai(json!({"openai_api_type": "azuread"})),
-        &[".openai_config.openai_api_type: found `azuread`, expected one of `openai`, `azure`: a token of Microsoft \
-           Entra ID is not built yet"],
+        openai(json!({"openai_api_type": "azuread", "openai_api_key": key, "openai_deployment_name": "d",
+            "openai_api_version": "1", "openai_api_base": "https://r", "microsoft_entra_tenant_id": "a/b"})),
+        &[
+            ".openai_config.openai_api_key: found a value that is not shown here, expected no such key with \
+             `openai_api_type: azuread`",
+            ".openai_config.microsoft_entra_tenant_id: found `a/b`, expected letters, digits, `-`, `_` and `.`: it goes \
+             into the path",
+            ".openai_config.microsoft_entra_client_id: found nothing, expected the client's id",
+            ".openai_config.microsoft_entra_client_secret: found nothing, expected a reference such as \
+             `{{secrets/SCOPE/KEY}}` or `{{env/NAME}}`, or `microsoft_entra_client_secret_plaintext`",
+        ],
     );
     let custom = |auth: Value| {
         let mut config = json!({"custom_provider_url": "https://c"});
@@ -157,8 +166,8 @@ fn what_a_provider_does_not_have() {
 
 #[test]
 fn providers_that_are_not_built() {
-    let known = "one of `anthropic`, `custom`, `databricks-model-serving`, `openai`";
-    for provider in ["ai21labs", "amazon-bedrock", "cohere", "google-cloud-vertex-ai"] {
+    let known = "one of `anthropic`, `custom`, `databricks-model-serving`, `google-cloud-vertex-ai`, `openai`";
+    for provider in ["ai21labs", "amazon-bedrock", "cohere"] {
         let other = model(provider, "cohere_config", json!({}));
         let expected = format!(".provider: found `{provider}`, expected {known}: provider {provider} is not built yet");
         check(other, &[&expected]);

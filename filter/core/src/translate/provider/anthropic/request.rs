@@ -4,6 +4,7 @@ use crate::translate::{
     Target, Untranslatable,
     json::{Json, Object},
     neutral::*,
+    provider::google::SIGNED,
     read::refused,
 };
 
@@ -105,7 +106,8 @@ fn block(part: Part<'_>) -> Result<Option<Json<'_>>, Untranslatable> {
             typed("document").with("source", write_source(source)).maybe("title", name).maybe("cache_control", cache)
         }
         // Without its signature Anthropic takes no thinking back.
-        Part::Thinking { text, signature } => match signature.filter(|signature| !signature.is_empty()) {
+        Part::Thinking { text, signature } => match signature.filter(|own| !own.is_empty() && !own.starts_with(SIGNED))
+        {
             Some(signature) => typed("thinking").with("thinking", text).with("signature", signature),
             None => return Ok(None),
         },
