@@ -133,8 +133,10 @@ impl Attempt {
         let Some((_, entity)) = self.entity(handover, number) else { return astray(started_at, host) };
         let body = host.request_body(size);
         if let Some(Way::Translated(pair)) = way(handover.call.api, &entity.provider) {
-            let mut effects = Vec::with_capacity(3);
-            return match Translated::request(pair, &provider::target(entity), &body, started_at, &mut effects) {
+            let mut effects = Vec::with_capacity(8);
+            let target = provider::target(entity);
+            let sign = |body: &[u8], effects: &mut _| provider::sign(entity, handover.call, body, started_at, effects);
+            return match Translated::request(pair, &target, &body, started_at, sign, &mut effects) {
                 Ok(sent) => (Phase::AwaitTranslated(Box::new(sent)), Step { effects, verdict: Verdict::Continue }),
                 Err(reply) => (Phase::Over, Step { effects: vec![Effect::Reply(reply)], verdict: Verdict::Pause }),
             };

@@ -29,7 +29,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::{
     error::{InvalidConfig, Problem},
-    provider::{Credential, Provider},
+    provider::{BedrockMaker, Credential, Provider},
     secret::{Environment, MissingSecrets, Secret},
 };
 use crate::{caller::Principal, limits::Limits};

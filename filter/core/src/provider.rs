@@ -5,10 +5,11 @@ use std::borrow::Cow;
 
 use crate::{
     api::Api,
-    config::{Credential, Endpoint, Provider, ServedEntity},
+    config::{BedrockMaker, Credential, Endpoint, Provider, ServedEntity},
     headers::Headers,
     host::Effect,
     reply::text,
+    sigv4,
     translate::{Target, provider::Wire},
 };
 
@@ -50,7 +51,8 @@ const KEPT_BACK: &[&str] = &[
     "www-authenticate",
 ];
 
-const KEPT_BACK_PREFIXES: &[&str] = &["anthropic-ratelimit-", "x-ratelimit-", "x-weir-"];
+const KEPT_BACK_PREFIXES: &[&str] =
+    &["anthropic-ratelimit-", "x-amzn-", "x-endpoint-monthly-", "x-ratelimit-", "x-trial-endpoint-", "x-weir-"];
 
 /// What is asked of an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +82,7 @@ pub fn strip_request(headers: &Headers, effects: &mut Vec<Effect>) {
 
 /// The headers that attempts at these entities set, each once: see [`Endpoint::own_headers`].
 pub fn own_headers(entities: &[ServedEntity]) -> Vec<Cow<'static, str>> {
-    let mut names: Vec<Cow<'static, str>> =
-        entities.iter().filter_map(|entity| entity.credential.header()).cloned().collect();
+    let mut names: Vec<Cow<'static, str>> = entities.iter().flat_map(|entity| entity.credential.headers()).collect();
     for entity in entities {
         match &entity.provider {
             Provider::Anthropic => names.push(Cow::Borrowed("anthropic-version")),
@@ -128,11 +129,25 @@ pub fn address(
             None => Effect::RemoveRequestHeader(name),
         });
     }
+    if matches!((&entity.provider, call.api), (Provider::Bedrock { .. }, Api::Embeddings)) {
+        // Of InvokeModel it is the answer's own type.
+        effects.push(Effect::SetRequestHeader("accept".into(), text("application/json")));
+    }
     if headers.is_none() {
         // What the caller sent for the first provider's API is not for this one's.
         for name in ["openai-beta", "anthropic-beta"] {
             effects.push(Effect::RemoveRequestHeader(name.into()));
         }
+    }
+}
+
+/// Signs a request that [`address`] has pointed at `entity`, where its credential is a signature. `body`: as it will go; `now`:
+/// nanoseconds since the Unix epoch.
+pub fn sign(entity: &ServedEntity, call: Call, body: &[u8], now: u64, effects: &mut Vec<Effect>) {
+    let Credential::Aws(key) = &entity.credential else { return };
+    let request = sigv4::Request { host: &entity.upstream.authority, path: &path(entity, call), body };
+    for (name, value) in sigv4::sign(request, key, now) {
+        effects.push(Effect::SetRequestHeader(name.into(), text(value)));
     }
 }
 
@@ -143,7 +158,9 @@ pub fn target(entity: &ServedEntity) -> Target<'_> {
         Provider::OpenAi { .. } => entity.upstream.host == "api.openai.com",
         _ => false,
     };
-    Target { model: &entity.model, is_openai }
+    let is_anthropic =
+        matches!(entity.provider, Provider::Anthropic | Provider::Bedrock { maker: BedrockMaker::Anthropic, .. });
+    Target { model: &entity.model, is_openai, is_anthropic }
 }
 
 fn path(entity: &ServedEntity, call: Call) -> String {
@@ -154,6 +171,11 @@ fn path(entity: &ServedEntity, call: Call) -> String {
     let own = match (&entity.provider, call.api) {
         (Provider::Anthropic, Api::CountTokens) => "/v1/messages/count_tokens",
         (Provider::Anthropic, _) => "/v1/messages",
+        (Provider::Bedrock { .. }, Api::Embeddings) => "/invoke",
+        (Provider::Bedrock { .. }, _) if call.stream => "/converse-stream",
+        (Provider::Bedrock { .. }, _) => "/converse",
+        (Provider::Cohere, Api::Embeddings) => "/v2/embed",
+        (Provider::Cohere, _) => "/v2/chat",
         (_, Api::Completions) => "/completions",
         (_, Api::Embeddings) => "/embeddings",
         (Provider::Azure { .. } | Provider::OpenAi { .. }, Api::Responses) => "/responses",
@@ -165,6 +187,7 @@ fn path(entity: &ServedEntity, call: Call) -> String {
         Provider::Azure { deployment, api_version } => {
             format!("{prefix}/openai/deployments/{deployment}{own}?api-version={api_version}")
         }
+        Provider::Bedrock { model_path, .. } => format!("{prefix}{model_path}{own}"),
         Provider::Databricks => format!("{prefix}/serving-endpoints{own}"),
         Provider::Model { .. } if call.api == Api::Predict => prefix.clone(),
         _ => format!("{prefix}{own}"),

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod embeddings;
 mod events;
+mod frames;
 pub mod json;
 pub mod neutral;
 pub mod provider;
@@ -14,8 +15,9 @@ use self::{
     client::{Client, Writer},
     embeddings::Embedder,
     events::Events,
+    frames::{Broken, Frames, Kind},
     json::{Json, Object},
-    neutral::{Event, Failure},
+    neutral::{Event, Failure, Text},
     provider::{Reader, Wire},
 };
 use crate::{api::Api, config::Provider};
@@ -46,6 +48,8 @@ pub struct Target<'a> {
     pub model: &'a str,
     /// OpenAI's own server or Azure's, whose newer models refuse names that all other servers know.
     pub is_openai: bool,
+    /// One of Anthropic's models, whoever serves it.
+    pub is_anthropic: bool,
 }
 
 /// What an answer must know of its request.
@@ -55,8 +59,13 @@ pub struct Memo {
     pub created: u64,
     /// Members of the request that the answer repeats.
     pub echo: Object<'static>,
+    /// For answers that do not tell: what was asked for, and the provider's name of the exchange.
+    pub model: String,
+    pub id: String,
     /// Embeddings as base64.
     pub is_base64: bool,
+    /// The provider's count, where it stands in a header.
+    pub input_tokens: Option<u64>,
 }
 
 /// A request for the provider.
@@ -70,12 +79,11 @@ pub struct Sent {
 pub fn way(api: Api, provider: &Provider) -> Option<Way> {
     let wire = provider.wire();
     match (api, wire) {
+        (Api::Completions | Api::Embeddings, _) if matches!(provider, Provider::Ai21) => None,
         (Api::Chat | Api::Completions | Api::Embeddings, Wire::OpenAi) => Some(Way::Same),
         (Api::Predict, _) => matches!(provider, Provider::Model { .. }).then_some(Way::Same),
         (Api::Messages | Api::CountTokens, Wire::Anthropic) => Some(Way::Same),
-        (Api::Embeddings, Wire::Google) => {
-            provider.embedder().map(|embedder| Way::Translated(Pair::Embeddings(embedder)))
-        }
+        (Api::Embeddings, _) => provider.embedder().map(|embedder| Way::Translated(Pair::Embeddings(embedder))),
         (Api::Chat, _) => Some(Way::Translated(Pair::new(Client::Chat, wire))),
         (Api::Responses, _) if provider.has_responses() => Some(Way::Same),
         (Api::Responses, _) => Some(Way::Translated(Pair::new(Client::Responses, wire))),
@@ -106,6 +114,7 @@ impl Pair {
         };
         let (request, mut memo) = client.request(body)?;
         memo.created = now_seconds;
+        memo.model = target.model.to_owned();
         Ok(Sent { body: wire.request(request, target)?, memo })
     }
 
@@ -113,8 +122,13 @@ impl Pair {
     #[inline(never)]
     pub fn answer(self, body: &[u8], memo: &Memo) -> Vec<u8> {
         let answer = Json::parse(body).ok().and_then(Json::into_object);
-        let answer = answer.filter(|answer| answer.get("error").is_none()).and_then(|answer| match self {
-            Self::Chat { client, wire } => Some(client.answer(wire.answer(answer), memo)),
+        let answer = answer.and_then(|answer| match self {
+            Self::Chat { wire, .. } if wire.has_failed(&answer) => None,
+            Self::Chat { client, wire } => {
+                let mut answer = wire.answer(answer);
+                named(&mut answer.id, &mut answer.model, memo);
+                Some(client.answer(answer, memo))
+            }
             Self::Embeddings(embedder) => embedder.answer(answer, memo),
         });
         answer.unwrap_or_else(|| self.error(502, body))
@@ -149,10 +163,39 @@ impl Pair {
         .to_bytes()
     }
 
+    /// Whose answers are named, and some counted, in headers.
+    pub fn is_bedrock(self) -> bool {
+        use Embedder::{BedrockCohere, BedrockTitan};
+        matches!(self, Self::Chat { wire: Wire::Bedrock, .. } | Self::Embeddings(BedrockCohere | BedrockTitan))
+    }
+
+    /// The content type of the provider's streams; `None`: this API has none.
+    pub fn stream_type(self) -> Option<&'static str> {
+        match self {
+            Self::Chat { wire, .. } => Some(wire.stream_type()),
+            Self::Embeddings(_) => None,
+        }
+    }
+
     /// `None`: this API has no streams.
     pub fn stream(self, memo: Memo) -> Option<Stream> {
         let Self::Chat { client, wire } = self else { return None };
-        Some(Stream { events: Events::default(), reader: wire.reader(), writer: client.writer(memo), is_over: false })
+        let reader = wire.reader();
+        let cutter = match wire {
+            Wire::Bedrock => Cutter::Frames(Frames::default()),
+            _ => Cutter::Events(Events::default()),
+        };
+        let names = Memo { id: memo.id.clone(), model: memo.model.clone(), ..Memo::default() };
+        Some(Stream { cutter, reader, writer: client.writer(memo), names, is_over: false })
+    }
+}
+
+/// What a provider leaves out is what was asked for.
+fn named<'a>(id: &mut Text<'a>, model: &mut Text<'a>, memo: &Memo) {
+    for (name, own) in [(id, &memo.id), (model, &memo.model)] {
+        if name.is_empty() {
+            *name = own.clone().into();
+        }
     }
 }
 
@@ -165,48 +208,88 @@ const MAX_MESSAGE_CHARS: usize = 500;
 /// A stream on its way: the provider's pieces in, the caller's events out. Holds one event of the provider's at most.
 #[derive(Debug)]
 pub struct Stream {
-    events: Events,
+    cutter: Cutter,
     reader: Reader,
     writer: Writer,
+    /// Its id and model alone.
+    names: Memo,
     /// The terminal event or an error has gone.
     is_over: bool,
 }
+
+/// Where one event ends and the next begins.
+#[derive(Debug)]
+enum Cutter {
+    Events(Events),
+    Frames(Frames),
+}
+
+const TOO_LONG: &str = "The provider sent an event that is too long. Send the request again.";
 
 impl Stream {
     /// What goes to the caller in the place of `piece`, which is the last one where it is the `end`.
     #[inline(never)]
     pub fn push(&mut self, piece: &[u8], end: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len());
-        let Self { events, reader, writer, is_over } = self;
-        let pushed = events.push(piece, end, |data, is_whole| {
-            let mut found = Vec::new();
-            if !reader.read(data, &mut found) && is_whole {
-                found.push(Event::Failure(Failure { message: UNREADABLE.into(), ..Failure::default() }));
-            }
-            for event in found {
-                if !*is_over {
-                    *is_over = matches!(event, Event::End | Event::Failure(_));
-                    writer.write(event, &mut out);
+        let Self { cutter, reader, writer, names, is_over } = self;
+        let mut found = |read: bool, events: Vec<Event<'_>>| {
+            let unreadable = (!read).then(|| failed(UNREADABLE));
+            for mut event in events.into_iter().chain(unreadable) {
+                if *is_over {
+                    return;
                 }
+                if let Event::Start { id, model } = &mut event {
+                    named(id, model, names);
+                }
+                *is_over = matches!(event, Event::End | Event::Failure(_));
+                writer.write(event, &mut out);
             }
-        });
-        if end && pushed.is_ok() && !*is_over && reader.is_complete() {
-            *is_over = true;
-            writer.write(Event::End, &mut out);
-        }
+        };
+        let pushed = match cutter {
+            Cutter::Events(events) => events
+                .push(piece, end, |data, is_whole| {
+                    let mut events = Vec::new();
+                    let read = reader.read("", data, &mut events);
+                    found(read || !is_whole, events);
+                })
+                .map_err(|events::TooLong| TOO_LONG),
+            Cutter::Frames(frames) => frames
+                .push(piece, |frame| {
+                    let mut events = Vec::new();
+                    let read = match frame.kind {
+                        Kind::Event | Kind::Exception => reader.read(frame.name, frame.payload, &mut events),
+                        Kind::Error(message) => {
+                            events.push(failed(if message.is_empty() { UNREADABLE } else { message }));
+                            true
+                        }
+                    };
+                    found(read, events);
+                })
+                .map_err(|broken| match broken {
+                    Broken::Corrupt => UNREADABLE,
+                    Broken::TooLong => TOO_LONG,
+                }),
+        };
         let lost = match pushed {
-            Err(events::TooLong) => Some("The provider sent an event that is too long. Send the request again."),
+            Err(lost) => Some(lost),
+            Ok(()) if end && reader.is_complete() => {
+                found(true, vec![Event::End]);
+                None
+            }
             Ok(()) if end => {
                 Some("The provider ended the stream before the answer was complete. Send the request again.")
             }
             Ok(()) => None,
         };
-        if let Some(message) = lost.filter(|_| !self.is_over) {
-            self.is_over = true;
-            self.writer.write(Event::Failure(Failure { message: message.into(), ..Failure::default() }), &mut out);
+        if let Some(lost) = lost {
+            found(true, vec![failed(lost)]);
         }
         out
     }
+}
+
+fn failed(message: &str) -> Event<'_> {
+    Event::Failure(Failure { message: message.into(), ..Failure::default() })
 }
 
 #[cfg(test)]

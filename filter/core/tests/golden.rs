@@ -15,7 +15,7 @@ use weir_core::translate::{Memo, Pair, Target, client::Client, embeddings::Embed
 /// 2026-11-22T00:00:00Z.
 const NOW: u64 = 1_795_305_600;
 
-const TARGET: Target<'static> = Target { model: "the-model", is_openai: false };
+const TARGET: Target<'static> = Target { model: "the-model", is_openai: false, is_anthropic: true };
 
 fn folder(api: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(api)
@@ -38,6 +38,8 @@ fn cases(api: &str, kind: &str) -> Vec<(PathBuf, Vec<u8>)> {
 /// Compares with the snapshot beside `input`, or writes it.
 fn check(input: &Path, other: &str, found: &str) {
     let extension = input.extension().unwrap().to_str().unwrap();
+    // Callers are streamed server-sent events alone.
+    let extension = if extension == "frames" { "sse" } else { extension };
     let snapshot = input.with_extension(format!("{other}.{extension}"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&snapshot, found).unwrap();
@@ -76,7 +78,7 @@ fn requests() {
 fn answers() {
     for (client, wire, pair) in pairs() {
         for (path, body) in cases(wire.name(), "answer") {
-            check(&path, client.name(), &pretty(&pair.answer(&body, &memo(client, pair))));
+            check(&path, client.name(), &pretty(&pair.answer(&body, &memo(client))));
         }
     }
 }
@@ -96,7 +98,8 @@ fn errors() {
 fn streams_are_the_same_wherever_they_are_cut() {
     for (client, wire, pair) in pairs() {
         for (path, body) in cases(wire.name(), "stream") {
-            let memo = memo(client, pair);
+            let memo = memo(client);
+            let body = if wire == Wire::Bedrock { frames(&body) } else { body };
             let whole = streamed(pair, &memo, &[&body]);
             check(&path, client.name(), &whole);
             for cut in 0..=body.len() {
@@ -107,6 +110,30 @@ fn streams_are_the_same_wherever_they_are_cut() {
             assert_eq!(streamed(pair, &memo, &bytes), whole, "{} byte by byte", path.display());
         }
     }
+}
+
+/// Bedrock's binary messages: a line is the event's type (an exception's with `!`) and the payload.
+fn frames(text: &[u8]) -> Vec<u8> {
+    let lines = std::str::from_utf8(text).unwrap().lines();
+    lines.flat_map(|line| frame(line.split_once(' ').unwrap())).collect()
+}
+
+fn frame((name, payload): (&str, &str)) -> Vec<u8> {
+    let (key, name, kind) = match name.strip_prefix('!') {
+        Some(name) => (":exception-type", name, "exception"),
+        None => (":event-type", name, "event"),
+    };
+    let mut headers = Vec::new();
+    for (key, value) in [(key, name), (":content-type", "application/json"), (":message-type", kind)] {
+        headers.push(key.len() as u8);
+        headers.extend([key.as_bytes(), &[7], &(value.len() as u16).to_be_bytes(), value.as_bytes()].concat());
+    }
+    let total = (headers.len() + payload.len() + 16) as u32;
+    let mut frame = [total.to_be_bytes(), (headers.len() as u32).to_be_bytes()].concat();
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame.extend([&headers, payload.as_bytes()].concat());
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame
 }
 
 fn streamed(pair: Pair, memo: &Memo, pieces: &[&[u8]]) -> String {
@@ -135,7 +162,7 @@ fn embeddings() {
         }
         for (path, body) in cases(embedder.name(), "answer") {
             check(&path, "float", &pretty(&pair.answer(&body, &asked("plain"))));
-            check(&path, "base64", &pretty(&pair.answer(&body, &asked("full"))));
+            check(&path, "base64", &pretty(&pair.answer(&body, &asked("base64"))));
         }
         for (path, body) in cases(embedder.name(), "error") {
             check(&path, "embeddings", &pretty(&pair.error(429, &body)));
@@ -144,8 +171,9 @@ fn embeddings() {
     }
 }
 
-/// What is kept of a request: that of the API's full one.
-fn memo(client: Client, pair: Pair) -> Memo {
+/// What is kept of a request: that of the API's full one, whoever answers; and of the answer's headers.
+fn memo(client: Client) -> Memo {
     let full = fs::read(folder(client.name()).join("request-full.json")).unwrap();
-    pair.request(&full, &TARGET, NOW).unwrap().memo
+    let sent = Pair::new(client, Wire::OpenAi).request(&full, &TARGET, NOW).unwrap();
+    Memo { id: "the-request".to_owned(), ..sent.memo }
 }

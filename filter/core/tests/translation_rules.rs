@@ -55,7 +55,7 @@ fn every_row_is_what_the_code_does() {
             let example = row[0].trim_matches('`');
             for (wire, cell) in wires.iter().zip(&row[1..]) {
                 let sent = |request: &Value| {
-                    let target = Target { model: "m", is_openai: false };
+                    let target = Target { model: "m", is_openai: false, is_anthropic: true };
                     let body = request.to_string();
                     Pair::new(*client, *wire).request(body.as_bytes(), &target, 0).map(|sent| sent.body)
                 };

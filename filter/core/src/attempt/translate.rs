@@ -37,7 +37,7 @@ pub const REFUSED_HEADER: &str = "x-weir-refused";
 pub const MAX_ANSWER: usize = 16 << 20;
 
 impl Translated {
-    /// Puts a whole request in the provider's words.
+    /// Puts a whole request in the provider's words. `sign` sees the body as it will go.
     ///
     /// # Errors
     ///
@@ -47,12 +47,14 @@ impl Translated {
         target: &Target<'_>,
         body: &[u8],
         started_at: u64,
+        sign: impl FnOnce(&[u8], &mut Vec<Effect>),
         effects: &mut Vec<Effect>,
     ) -> Result<Self, Reply> {
         let Sent { body, memo } =
             pair.request(body, target, started_at / 1_000_000_000).map_err(|why| refusal(pair, &why))?;
         effects.push(Effect::SetRequestHeader("content-length".into(), text(body.len().to_string())));
         effects.push(Effect::SetRequestHeader("content-type".into(), text("application/json")));
+        sign(&body, effects);
         effects.push(Effect::ReplaceRequestBody(body));
         Ok(Self { pair, memo, started_at })
     }
@@ -60,11 +62,16 @@ impl Translated {
     /// The answer's headers, and what will become of its body. What is no answer in a 2xx is a failure: the next entity's
     /// turn, where there is one.
     pub fn headers(self, status: u16, end: bool, host: &impl Host, effects: &mut Vec<Effect>) -> (u16, Body) {
-        let Self { pair, memo, .. } = self;
+        let Self { pair, mut memo, .. } = self;
         let kind = host.response_header("content-type").unwrap_or_default();
         let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         let is_packed = host.response_header("content-encoding").is_some_and(|coding| coding != b"identity");
-        let is_stream = kind.eq_ignore_ascii_case(b"text/event-stream");
+        let is_stream = pair.stream_type().is_some_and(|own| kind.eq_ignore_ascii_case(own.as_bytes()));
+        if pair.is_bedrock() {
+            let text = |name: &str| host.response_header(name).and_then(|value| String::from_utf8(value).ok());
+            memo.id = text("x-amzn-requestid").unwrap_or_default();
+            memo.input_tokens = text("x-amzn-bedrock-input-token-count").and_then(|count| count.parse().ok());
+        }
         let (status, body) = match status {
             200..=299 if is_packed || end => (502, Body::Opaque { pair }),
             200..=299 if is_stream => match pair.stream(memo) {

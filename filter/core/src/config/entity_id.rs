@@ -43,7 +43,17 @@ fn is_secret(key: &str) -> bool {
     key.ends_with("_plaintext")
         || matches!(
             key,
-            "openai_api_key" | "gemini_api_key" | "microsoft_entra_client_secret" | "private_key" | "environment_vars"
+            "ai21labs_api_key"
+                | "amazon_bedrock_api_key"
+                | "aws_access_key_id"
+                | "aws_secret_access_key"
+                | "aws_session_token"
+                | "cohere_api_key"
+                | "environment_vars"
+                | "gemini_api_key"
+                | "microsoft_entra_client_secret"
+                | "openai_api_key"
+                | "private_key"
         )
 }
 

@@ -1,6 +1,7 @@
 //! `external_model`: the provider, its own name of the model, where it is and the credential for it. What each provider's
 //! own object holds is `providers`' business.
 
+mod bedrock;
 mod google;
 mod providers;
 
@@ -30,7 +31,10 @@ struct Server {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    Ai21,
     Anthropic,
+    Bedrock,
+    Cohere,
     Custom,
     Databricks,
     OpenAi,
@@ -45,7 +49,7 @@ pub(super) fn read<'a>(field: &Field<'a>) -> Option<External<'a>> {
     let server = match provider {
         Some(kind) => {
             reject_other_configs(&mut model, kind);
-            read_server(&mut model, kind)
+            read_server(&mut model, kind, name.as_deref())
         }
         None => {
             model.pass_over(CONFIGS);
@@ -87,7 +91,10 @@ const CONFIGS: &[&str] = &[
 /// A provider's name, and the key of its own object.
 fn names(kind: Kind) -> (&'static str, &'static str) {
     match kind {
+        Kind::Ai21 => ("ai21labs", "ai21labs_config"),
         Kind::Anthropic => ("anthropic", "anthropic_config"),
+        Kind::Bedrock => ("amazon-bedrock", "amazon_bedrock_config"),
+        Kind::Cohere => ("cohere", "cohere_config"),
         Kind::Custom => ("custom", "custom_provider_config"),
         Kind::Databricks => ("databricks-model-serving", "databricks_model_serving_config"),
         Kind::OpenAi => ("openai", "openai_config"),
@@ -104,9 +111,12 @@ fn reject_other_configs(model: &mut Object<'_>, kind: Kind) {
     }
 }
 
-fn read_server(model: &mut Object<'_>, kind: Kind) -> Option<Server> {
+fn read_server(model: &mut Object<'_>, kind: Kind, name: Option<&str>) -> Option<Server> {
     let (_, key) = names(kind);
     match kind {
+        Kind::Ai21 => model.read(key, "an object with `ai21labs_api_key`", providers::ai21),
+        Kind::Bedrock => model.read(key, "an object with `aws_region`", |field| bedrock::read(field, name)),
+        Kind::Cohere => model.read(key, "an object with `cohere_api_key`", providers::cohere),
         Kind::Anthropic => model.read(key, "an object with `anthropic_api_key`", providers::anthropic),
         Kind::Custom => model.read(key, "an object with `custom_provider_url`", providers::custom),
         Kind::Databricks => model.read(key, "an object with `databricks_workspace_url`", providers::databricks),
@@ -121,14 +131,14 @@ fn read_provider(field: &Field<'_>) -> Option<Kind> {
         return None;
     }
     field.choice(&[
+        ("ai21labs", Word::Built(Kind::Ai21)),
+        ("amazon-bedrock", Word::Built(Kind::Bedrock)),
         ("anthropic", Word::Built(Kind::Anthropic)),
+        ("cohere", Word::Built(Kind::Cohere)),
         ("custom", Word::Built(Kind::Custom)),
         ("databricks-model-serving", Word::Built(Kind::Databricks)),
         ("google-cloud-vertex-ai", Word::Built(Kind::Vertex)),
         ("openai", Word::Built(Kind::OpenAi)),
-        ("ai21labs", Word::Unbuilt("provider ai21labs")),
-        ("amazon-bedrock", Word::Unbuilt("provider amazon-bedrock")),
-        ("cohere", Word::Unbuilt("provider cohere")),
     ])
 }
 

@@ -5,17 +5,25 @@ use std::borrow::Cow;
 use super::Secret;
 use crate::{
     oauth::Grant,
+    sigv4,
     translate::{embeddings::Embedder, provider::Wire},
 };
 
 /// Whose API an entity speaks, and what of it is in the path or in headers.
 #[derive(Debug)]
 pub enum Provider {
+    Ai21,
     Anthropic,
     Azure {
         deployment: String,
         api_version: String,
     },
+    Bedrock {
+        maker: BedrockMaker,
+        /// `/model/` and the model's name, encoded.
+        model_path: String,
+    },
+    Cohere,
     Custom,
     Databricks,
     /// Google's public API, by an API key.
@@ -34,12 +42,24 @@ pub enum Provider {
     },
 }
 
+/// Whose model Bedrock serves: some know more than Converse has words for, and embeddings are each maker's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BedrockMaker {
+    Amazon,
+    Anthropic,
+    Cohere,
+    Other,
+}
+
 impl Provider {
     /// As `external_model.provider` has it.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Ai21 => "ai21labs",
             Self::Anthropic => "anthropic",
             Self::Azure { .. } | Self::OpenAi { .. } => "openai",
+            Self::Bedrock { .. } => "amazon-bedrock",
+            Self::Cohere => "cohere",
             Self::Custom => "custom",
             Self::Databricks => "databricks-model-serving",
             Self::Gemini | Self::Vertex { .. } => "google-cloud-vertex-ai",
@@ -55,6 +75,9 @@ impl Provider {
     /// How it embeds, where that is not as OpenAI does.
     pub fn embedder(&self) -> Option<Embedder> {
         match self {
+            Self::Bedrock { maker: BedrockMaker::Amazon, .. } => Some(Embedder::BedrockTitan),
+            Self::Bedrock { maker: BedrockMaker::Cohere, .. } => Some(Embedder::BedrockCohere),
+            Self::Cohere => Some(Embedder::Cohere),
             Self::Gemini => Some(Embedder::Gemini),
             Self::Vertex { .. } => Some(Embedder::Vertex),
             _ => None,
@@ -66,9 +89,14 @@ impl Provider {
         match self {
             Self::Anthropic => Wire::Anthropic,
             Self::Gemini | Self::Vertex { .. } => Wire::Google,
-            Self::Azure { .. } | Self::Custom | Self::Databricks | Self::Model { .. } | Self::OpenAi { .. } => {
-                Wire::OpenAi
-            }
+            Self::Bedrock { .. } => Wire::Bedrock,
+            Self::Cohere => Wire::Cohere,
+            Self::Ai21
+            | Self::Azure { .. }
+            | Self::Custom
+            | Self::Databricks
+            | Self::Model { .. }
+            | Self::OpenAi { .. } => Wire::OpenAi,
         }
     }
 }
@@ -77,6 +105,8 @@ impl Provider {
 /// own: [`crate::provider::address`] writes the header from it.
 #[derive(Debug)]
 pub enum Credential {
+    /// Signs each request when its body is known: [`crate::provider::sign`].
+    Aws(Box<sigv4::Key>),
     /// A bearer token that must be fetched first, and again before it expires.
     Fetched(Box<Grant>),
     /// A request header, its name in lower case, and its whole value.
@@ -91,12 +121,13 @@ pub enum Credential {
 static AUTHORIZATION: Cow<'static, str> = Cow::Borrowed("authorization");
 
 impl Credential {
-    /// The header that it stands in.
-    pub fn header(&self) -> Option<&Cow<'static, str>> {
+    /// The headers that it stands in.
+    pub fn headers(&self) -> Vec<Cow<'static, str>> {
         match self {
-            Self::Fetched(_) => Some(&AUTHORIZATION),
-            Self::Header { name, .. } => Some(name),
-            Self::None => None,
+            Self::Aws(_) => sigv4::HEADERS.map(Cow::Borrowed).to_vec(),
+            Self::Fetched(_) => vec![AUTHORIZATION.clone()],
+            Self::Header { name, .. } => vec![name.clone()],
+            Self::None => Vec::new(),
         }
     }
 
@@ -104,7 +135,7 @@ impl Credential {
     pub fn is_ready(&self, now: impl FnOnce() -> u64) -> bool {
         match self {
             Self::Fetched(grant) => grant.is_ready(now()),
-            Self::Header { .. } | Self::None => true,
+            Self::Aws(_) | Self::Header { .. } | Self::None => true,
         }
     }
 }

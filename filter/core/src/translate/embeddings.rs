@@ -1,6 +1,9 @@
 //! OpenAI's embeddings at providers that have them in other words: request, answer and error of each. A vector's numbers pass as
 //! the provider wrote them, unless the caller asks for base64, as OpenAI's own client does unasked.
 
+mod cohere;
+mod titan;
+
 use serde_json::Number;
 
 use super::{
@@ -8,7 +11,7 @@ use super::{
     client::chat,
     json::{Json, Object},
     neutral::{Failure, Text},
-    provider::google,
+    provider::{self, google},
     read::{expect_object, expect_text},
 };
 use crate::base64;
@@ -16,6 +19,12 @@ use crate::base64;
 /// Who embeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Embedder {
+    /// Cohere's models behind Bedrock's InvokeModel.
+    BedrockCohere,
+    /// Amazon's Titan behind Bedrock's InvokeModel.
+    BedrockTitan,
+    /// `/v2/embed`.
+    Cohere,
     /// `batchEmbedContents`.
     Gemini,
     /// `predict`.
@@ -26,6 +35,8 @@ pub enum Embedder {
 struct Request<'a> {
     inputs: Vec<Text<'a>>,
     dimensions: Option<Number>,
+    /// What the texts are for, as Cohere's models want to know. No field of OpenAI's.
+    input_type: Option<Text<'a>>,
     is_base64: bool,
 }
 
@@ -38,11 +49,14 @@ struct Answer<'a> {
 }
 
 impl Embedder {
-    pub const ALL: [Self; 2] = [Self::Gemini, Self::Vertex];
+    pub const ALL: [Self; 5] = [Self::BedrockCohere, Self::BedrockTitan, Self::Cohere, Self::Gemini, Self::Vertex];
 
     /// As golden files have it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::BedrockCohere => "bedrock-cohere-embed",
+            Self::BedrockTitan => "bedrock-titan-embed",
+            Self::Cohere => "cohere-embed",
             Self::Gemini => "gemini-embed",
             Self::Vertex => "vertex-embed",
         }
@@ -56,6 +70,9 @@ impl Embedder {
             ..Memo::default()
         };
         let body = match self {
+            Self::BedrockCohere => cohere::bedrock_request(request),
+            Self::BedrockTitan => titan::request(request)?,
+            Self::Cohere => cohere::request(request, target.model),
             Self::Gemini => to_gemini(request, target.model),
             Self::Vertex => to_vertex(request),
         };
@@ -65,6 +82,8 @@ impl Embedder {
     /// `None`: it is no answer.
     pub fn answer(self, answer: Object<'_>, memo: &Memo) -> Option<Vec<u8>> {
         let answer = match self {
+            Self::BedrockCohere | Self::Cohere => cohere::answer(answer)?,
+            Self::BedrockTitan => titan::answer(answer)?,
             Self::Gemini => of_gemini(answer)?,
             Self::Vertex => of_vertex(answer)?,
         };
@@ -73,6 +92,8 @@ impl Embedder {
 
     pub fn failure(self, error: Object<'_>) -> Option<Failure<'_>> {
         match self {
+            Self::BedrockCohere | Self::BedrockTitan => provider::bedrock::failure(error),
+            Self::Cohere => provider::cohere::failure(error),
             Self::Gemini | Self::Vertex => google::failure(error),
         }
     }
@@ -99,7 +120,8 @@ fn read(body: &[u8]) -> Result<Request<'_>, Untranslatable> {
         Some("base64") => true,
         Some(_) => return Err(Untranslatable("`encoding_format` must be \"float\" or \"base64\"".into())),
     };
-    Ok(Request { inputs, dimensions: super::read::number(&mut body, "dimensions")?, is_base64 })
+    let dimensions = super::read::number(&mut body, "dimensions")?;
+    Ok(Request { inputs, dimensions, input_type: body.take_text("input_type"), is_base64 })
 }
 
 fn to_gemini<'a>(request: Request<'a>, model: &str) -> Object<'a> {
@@ -150,8 +172,10 @@ fn write<'a>(answer: Answer<'a>, memo: &Memo) -> Object<'a> {
         Object::new().with("object", "embedding").with("index", index).with("embedding", vector).into()
     };
     let data: Vec<Json<'a>> = answer.vectors.into_iter().zip(0..).map(one).collect();
-    let usage =
-        answer.input_tokens.map(|tokens| Object::new().with("prompt_tokens", tokens).with("total_tokens", tokens));
+    let usage = answer
+        .input_tokens
+        .or(memo.input_tokens)
+        .map(|tokens| Object::new().with("prompt_tokens", tokens).with("total_tokens", tokens));
     let mut body = Object::new().with("object", "list").with("data", data);
     body.extend(memo.echo.clone());
     body.maybe("usage", usage)

@@ -94,6 +94,14 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// Also of a number that is written with a fraction, whose whole part it is.
+    pub fn to_u64(&self) -> Option<u64> {
+        match self {
+            Json::Number(number) => number.as_u64().or_else(|| number.as_f64().map(|number| number as u64)),
+            _ => None,
+        }
+    }
+
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Json::Bool(flag) => Some(*flag),

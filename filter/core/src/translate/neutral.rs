@@ -235,11 +235,11 @@ impl Failure<'_> {
     pub fn status(&self) -> u16 {
         let words = [&self.kind, &self.code].into_iter().flatten();
         let status = |word: &Text<'_>| match &**word {
-            "INVALID_ARGUMENT" | "invalid_request_error" => Some(400),
+            "INVALID_ARGUMENT" | "invalid_request_error" | "validationException" => Some(400),
             "overloaded_error" => Some(529),
-            "RESOURCE_EXHAUSTED" | "rate_limit_error" | "rate_limit_exceeded" => Some(429),
-            "UNAVAILABLE" => Some(503),
-            "DEADLINE_EXCEEDED" | "timeout_error" => Some(504),
+            "RESOURCE_EXHAUSTED" | "rate_limit_error" | "rate_limit_exceeded" | "throttlingException" => Some(429),
+            "UNAVAILABLE" | "serviceUnavailableException" => Some(503),
+            "DEADLINE_EXCEEDED" | "modelTimeoutException" | "timeout_error" => Some(504),
             _ => None,
         };
         words.filter_map(status).next().unwrap_or(500)

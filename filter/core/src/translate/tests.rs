@@ -4,6 +4,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::config::BedrockMaker;
 
 fn wire_of(api: Api, provider: &Provider) -> Option<&'static str> {
     way(api, provider).map(|way| match way {
@@ -23,6 +24,23 @@ fn who_answers_what() {
     let providers = [&openai, &azure, alike[0], alike[1], alike[2], &Provider::Anthropic, &vertex, &Provider::Gemini];
     let (same, chat, anthropic, google) = (Some("same"), Some("openai"), Some("anthropic"), Some("google"));
     let (vertex, gemini) = (Some("vertex-embed"), Some("gemini-embed"));
+    let bedrock = |maker| Provider::Bedrock { maker, model_path: "/model/m".into() };
+    let makers = [BedrockMaker::Amazon, BedrockMaker::Anthropic, BedrockMaker::Cohere, BedrockMaker::Other];
+    let [amazon, claude, command, other] = makers.map(bedrock);
+    let more = [&amazon, &claude, &command, &other, &Provider::Cohere, &Provider::Ai21];
+    let (converse, cohere) = (Some("bedrock"), Some("cohere"));
+    let embed = [Some("bedrock-titan-embed"), None, Some("bedrock-cohere-embed"), None, Some("cohere-embed"), None];
+    for (api, expected) in [
+        (Api::Chat, [converse, converse, converse, converse, cohere, same]),
+        (Api::Responses, [converse, converse, converse, converse, cohere, chat]),
+        (Api::Messages, [converse, converse, converse, converse, cohere, chat]),
+        (Api::CountTokens, [None; 6]),
+        (Api::Completions, [None; 6]),
+        (Api::Embeddings, embed),
+        (Api::Predict, [None; 6]),
+    ] {
+        assert_eq!(more.map(|provider| wire_of(api, provider)), expected, "{api:?}");
+    }
     for (api, expected) in [
         (Api::Chat, [same, same, same, same, same, anthropic, google, google]),
         (Api::Responses, [same, same, chat, chat, chat, anthropic, google, google]),

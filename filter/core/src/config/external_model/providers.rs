@@ -9,6 +9,26 @@ use crate::{
     oauth::{Grant, Kind},
 };
 
+/// Its chat resembles OpenAI's.
+pub(super) fn ai21(field: &Field<'_>) -> Option<Server> {
+    let mut ai21 = field.object()?;
+    let key = secret::bearer_of(&mut ai21, "ai21labs_api_key", "ai21labs_api_key_plaintext");
+    let own = known("api.ai21.com", "/studio/v1");
+    let upstream = ai21.read_or("ai21labs_api_base", own, |base| ending_before(base, &["/chat/completions"]));
+    ai21.close();
+    Some(Server { provider: Provider::Ai21, credential: bearer(key?), upstream: upstream? })
+}
+
+pub(super) fn cohere(field: &Field<'_>) -> Option<Server> {
+    let mut cohere = field.object()?;
+    let key = secret::bearer_of(&mut cohere, "cohere_api_key", "cohere_api_key_plaintext");
+    let own = known("api.cohere.com", "");
+    let paths = ["/v1", "/v2", "/v2/chat", "/v2/embed"];
+    let upstream = cohere.read_or("cohere_api_base", own, |base| ending_before(base, &paths));
+    cohere.close();
+    Some(Server { provider: Provider::Cohere, credential: bearer(key?), upstream: upstream? })
+}
+
 pub(super) fn anthropic(field: &Field<'_>) -> Option<Server> {
     let mut anthropic = field.object()?;
     let key = secret::plain_of(&mut anthropic, "anthropic_api_key", "anthropic_api_key_plaintext");

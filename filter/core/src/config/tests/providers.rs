@@ -11,6 +11,7 @@ const MODEL: &str = "endpoints[0].config.served_entities[0].external_model";
 pub fn credential(entity: &ServedEntity) -> (&str, &str) {
     match &entity.credential {
         Credential::Header { name, value } => (name, value.expose()),
+        Credential::Aws(key) => (&key.region, key.secret.expose()),
         Credential::Fetched(grant) => (&grant.cluster, &grant.upstream.path_prefix),
         Credential::None => ("", ""),
     }
@@ -164,14 +165,104 @@ fn what_a_provider_does_not_have() {
     );
 }
 
+fn bedrock(more: Value) -> Value {
+    let mut config = json!({"aws_region": "eu-west-1", "bedrock_provider": "anthropic"});
+    merge(&mut config, more);
+    model("amazon-bedrock", "amazon_bedrock_config", config)
+}
+
 #[test]
-fn providers_that_are_not_built() {
-    let known = "one of `anthropic`, `custom`, `databricks-model-serving`, `google-cloud-vertex-ai`, `openai`";
-    for provider in ["ai21labs", "amazon-bedrock", "cohere"] {
-        let other = model(provider, "cohere_config", json!({}));
-        let expected = format!(".provider: found `{provider}`, expected {known}: provider {provider} is not built yet");
-        check(other, &[&expected]);
+fn bedrock_cohere_and_ai21() {
+    let (id, secret) = ("{{env/KEY}}", "{{env/KEY}}");
+    let signed = json!({"aws_access_key_id": id, "aws_secret_access_key": secret});
+    let mut profile = bedrock(signed.clone());
+    profile["name"] = json!("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude");
+    let path = "/model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Feu.anthropic.claude";
+    let amz = ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
+    let aws = ("eu-west-1", "value-of-KEY");
+    let bearer = ("authorization", "Bearer value-of-KEY");
+    let own = ["authorization"];
+    let key = |name: &str| json!({name: secret});
+    for (model, host, credentials, headers) in [
+        (bedrock(signed.clone()), "bedrock-runtime.eu-west-1.amazonaws.com/model/the-model", aws, &amz[..]),
+        (profile, &*format!("bedrock-runtime.eu-west-1.amazonaws.com{path}"), aws, &amz),
+        (
+            bedrock(json!({"amazon_bedrock_api_key": secret, "amazon_bedrock_api_base": "http://b:1/p/"})),
+            "b:1/p/model/the-model",
+            bearer,
+            &own,
+        ),
+        (model("cohere", "cohere_config", key("cohere_api_key")), "api.cohere.com", bearer, &own),
+        (model("ai21labs", "ai21labs_config", key("ai21labs_api_key")), "api.ai21.com/studio/v1", bearer, &own),
+    ] {
+        let compiled = compile(&with(model)).unwrap_or_else(|error| panic!("{error}"));
+        let endpoint = &compiled.config.endpoints[0];
+        let entity = &endpoint.entities[0];
+        let model_path = match &entity.provider {
+            Provider::Bedrock { model_path, .. } => model_path.as_str(),
+            _ => "",
+        };
+        let found = format!("{}{}{model_path}", entity.upstream.authority, entity.upstream.path_prefix);
+        assert_eq!((found.as_str(), credential(entity)), (host, credentials));
+        assert_eq!(endpoint.own_headers, headers);
     }
+    let mut token = signed.clone();
+    token["aws_session_token"] = json!("{{env/KEY}}");
+    let config = compile(&with(bedrock(token))).unwrap_or_else(|error| panic!("{error}")).config;
+    let Credential::Aws(key) = &config.endpoints[0].entities[0].credential else { panic!("not signed") };
+    assert_eq!(key.session_token.as_ref().map(Secret::expose), Some("value-of-KEY"));
+}
+
+#[test]
+fn what_bedrock_cannot_be() {
+    let config = ".amazon_bedrock_config";
+    let reference = "expected a reference such as `{{secrets/SCOPE/KEY}}` or `{{env/NAME}}`, or";
+    check(
+        bedrock(json!({"aws_region": "eu/west", "bedrock_provider": "meta"})),
+        &[
+            &format!(
+                "{config}.aws_region: found `eu/west`, expected lower-case letters, digits and `-`: it goes into the host"
+            ),
+            &format!(
+                "{config}.bedrock_provider: found `meta`, expected one of `ai21labs`, `amazon`, `anthropic`, `cohere`, `other`"
+            ),
+            &format!("{config}.aws_access_key_id: found nothing, {reference} `aws_access_key_id_plaintext`"),
+            &format!("{config}.aws_secret_access_key: found nothing, {reference} `aws_secret_access_key_plaintext`"),
+        ],
+    );
+    check(
+        bedrock(
+            json!({"amazon_bedrock_api_key": "{{env/KEY}}", "aws_session_token": "{{env/TOKEN}}", "instance_profile_arn": "a"}),
+        ),
+        &[
+            &format!(
+                "{config}.instance_profile_arn: found `a`, expected no such key: Weir signs with `aws_access_key_id`, or \
+                 sends `amazon_bedrock_api_key`"
+            ),
+            &format!(
+                "{config}.aws_session_token: found a value that is not shown here, expected no such key beside \
+                 `amazon_bedrock_api_key`"
+            ),
+        ],
+    );
+    let key = "{{env/KEY}}";
+    let refused = |model: Value, task: &str, provider: &str| {
+        let mut model = model;
+        model["task"] = json!(task);
+        check(model, &[&format!(".task: found `{task}`, expected another task: provider {provider} has none such")]);
+    };
+    refused(bedrock(json!({"amazon_bedrock_api_key": key})), "llm/v1/embeddings", "amazon-bedrock");
+    refused(bedrock(json!({"amazon_bedrock_api_key": key})), "llm/v1/completions", "amazon-bedrock");
+    refused(model("cohere", "cohere_config", json!({"cohere_api_key": key})), "llm/v1/completions", "cohere");
+    let ai21 = model("ai21labs", "ai21labs_config", json!({"ai21labs_api_key": key}));
+    refused(ai21.clone(), "llm/v1/embeddings", "ai21labs");
+    refused(ai21, "llm/v1/completions", "ai21labs");
+}
+
+#[test]
+fn providers_that_are_none() {
+    let known = "one of `ai21labs`, `amazon-bedrock`, `anthropic`, `cohere`, `custom`, `databricks-model-serving`, \
+                 `google-cloud-vertex-ai`, `openai`";
     check(
         model("palm", "palm_config", json!({})),
         &[".provider: found `palm`, expected another provider: Google has shut the PaLM API down"],

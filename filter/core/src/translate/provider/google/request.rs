@@ -211,7 +211,7 @@ mod tests {
         for (model, expected) in [("gemini-2.5-pro", ["c2ln", "", ""]), ("gemini-3-pro", ["c2ln", UNSIGNED, UNSIGNED])]
         {
             let request = Request { turns: turns(), ..Request::default() };
-            let body = write(request, &Target { model, is_openai: false }).unwrap();
+            let body = write(request, &Target { model, is_openai: false, is_anthropic: false }).unwrap();
             let mut body = Json::parse(&body).unwrap().into_object().unwrap();
             for (content, expected) in body.take_list("contents").unwrap().into_iter().zip(expected) {
                 let parts = content.into_object().unwrap().take_list("parts").unwrap();
