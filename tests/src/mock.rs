@@ -51,12 +51,6 @@ impl Received {
 }
 
 impl Mock {
-    /// Starts one, with standing orders by `--behave`.
-    pub async fn start(name: &str, orders: &[String], folder: &Path) -> Self {
-        let arguments: Vec<&str> = orders.iter().flat_map(|order| ["--behave", order.as_str()]).collect();
-        Self::with(name, &arguments, folder).await
-    }
-
     /// Starts one with any of its arguments.
     pub async fn with(name: &str, arguments: &[&str], folder: &Path) -> Self {
         let port = free_port();

@@ -62,7 +62,16 @@ impl<'a> Setup<'a> {
     /// Standing orders of a mock, as `weir mock --behave` takes them.
     pub fn behave(mut self, mock: &str, orders: &str) -> Self {
         let found = self.mocks.iter_mut().find(|(name, _)| *name == mock);
-        found.unwrap_or_else(|| panic!("no mock `{mock}` in this set-up")).1.push(orders.to_owned());
+        let arguments = &mut found.unwrap_or_else(|| panic!("no mock `{mock}` in this set-up")).1;
+        arguments.extend(["--behave".to_owned(), orders.to_owned()]);
+        self
+    }
+
+    /// Another option of a mock's command line.
+    pub fn option(mut self, mock: &str, name: &str, value: &str) -> Self {
+        let found = self.mocks.iter_mut().find(|(name, _)| *name == mock);
+        let arguments = &mut found.unwrap_or_else(|| panic!("no mock `{mock}` in this set-up")).1;
+        arguments.extend([name.to_owned(), value.to_owned()]);
         self
     }
 
@@ -111,8 +120,9 @@ impl<'a> Setup<'a> {
         let folder = Folder::new("rig");
         let collector = Collector::start(folder.path(), self.format).await;
         let mut mocks = Vec::new();
-        for (name, orders) in &self.mocks {
-            mocks.push(Mock::start(name, orders, folder.path()).await);
+        for (name, arguments) in &self.mocks {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            mocks.push(Mock::with(name, &arguments, folder.path()).await);
         }
         let ports = mocks.iter().map(|mock| (mock.name.clone(), mock.port)).collect();
         let at = Addresses { collector: collector.port, mocks: ports };

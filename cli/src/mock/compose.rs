@@ -111,7 +111,12 @@ impl Request<'_> {
                 return self.whole(status, google::counted(ask, api, orders));
             }
             Api::Invocations => return self.whole(status, databricks::predictions(ask)),
-            Api::Invoke => return self.whole(status, bedrock::invoked(ask, orders)),
+            Api::Invoke => {
+                let mut composed = self.whole(status, bedrock::invoked(ask, orders));
+                let tokens = (orders.usage.is_none() && !orders.no_usage).then(|| ask.prompt_tokens.to_string());
+                composed.headers.extend(tokens.map(|tokens| ("x-amzn-bedrock-input-token-count", tokens)));
+                return composed;
+            }
             Api::CohereEmbed => return self.whole(status, cohere::embeddings(ask, orders, &self.id())),
             Api::CountTokens => return self.whole(status, anthropic::count(ask)),
             _ => {}

@@ -11,11 +11,36 @@ const PAGE: &str = include_str!("../../../docs/translation.md");
 
 /// (the heading of a table, who sends, whether its rows are parts, who gets: a column each)
 const TABLES: &[(&str, Client, bool, &[Wire])] = &[
-    ("### A chat completion's fields", Client::Chat, false, &[Wire::Anthropic, Wire::Google]),
-    ("### Parts of a chat completion's user message", Client::Chat, true, &[Wire::Anthropic, Wire::Google]),
-    ("### Fields of Anthropic's messages", Client::Messages, false, &[Wire::OpenAi, Wire::Google]),
-    ("### Parts of Anthropic's user message", Client::Messages, true, &[Wire::OpenAi, Wire::Google]),
-    ("### Fields of OpenAI's responses", Client::Responses, false, &[Wire::Anthropic, Wire::OpenAi, Wire::Google]),
+    (
+        "### A chat completion's fields",
+        Client::Chat,
+        false,
+        &[Wire::Anthropic, Wire::Google, Wire::Bedrock, Wire::Cohere],
+    ),
+    (
+        "### Parts of a chat completion's user message",
+        Client::Chat,
+        true,
+        &[Wire::Anthropic, Wire::Google, Wire::Bedrock, Wire::Cohere],
+    ),
+    (
+        "### Fields of Anthropic's messages",
+        Client::Messages,
+        false,
+        &[Wire::OpenAi, Wire::Google, Wire::Bedrock, Wire::Cohere],
+    ),
+    (
+        "### Parts of Anthropic's user message",
+        Client::Messages,
+        true,
+        &[Wire::OpenAi, Wire::Google, Wire::Bedrock, Wire::Cohere],
+    ),
+    (
+        "### Fields of OpenAI's responses",
+        Client::Responses,
+        false,
+        &[Wire::Anthropic, Wire::OpenAi, Wire::Google, Wire::Bedrock, Wire::Cohere],
+    ),
 ];
 
 /// The cells of a table's rows.
@@ -48,11 +73,13 @@ fn with(client: Client, is_part: bool, example: &str) -> Value {
 
 #[test]
 fn every_row_is_what_the_code_does() {
+    let mut wrong = Vec::new();
     for (heading, client, is_part, wires) in TABLES {
         let rows = rows(heading);
         assert!(rows.len() > 4, "{heading}: {rows:?}");
         for row in rows {
             let example = row[0].trim_matches('`');
+            assert_eq!(row.len(), wires.len() + 1, "{heading}: {row:?}");
             for (wire, cell) in wires.iter().zip(&row[1..]) {
                 let sent = |request: &Value| {
                     let target = Target { model: "m", is_openai: false, is_anthropic: true };
@@ -66,8 +93,11 @@ fn every_row_is_what_the_code_does() {
                     Ok(body) if body == plain => "dropped",
                     Ok(_) => "carried",
                 };
-                assert_eq!(found, word, "{heading}, {example}, at {wire:?}");
+                if found != word {
+                    wrong.push(format!("{heading}, {example}, at {wire:?}: {found}, not {word}"));
+                }
             }
         }
     }
+    assert_eq!(wrong, [""; 0]);
 }

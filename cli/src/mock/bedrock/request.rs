@@ -67,6 +67,7 @@ pub fn converse(body: &Value, model: String, stream: bool) -> Result<Ask, String
             .map(str::to_owned)
             .collect(),
         results,
+        json: schema(&body["outputConfig"])?,
         reasoning: more["thinking"]["type"] == "enabled" || more["reasoning_config"]["type"] == "enabled",
         ..Ask::default()
     };
@@ -83,6 +84,19 @@ pub fn converse(body: &Value, model: String, stream: bool) -> Result<Ask, String
     };
     ask.offer(tools, &choice, true)?;
     Ok(ask)
+}
+
+/// What the text must be: a schema as a text.
+fn schema(output: &Value) -> Result<Option<Value>, String> {
+    known(output, &["textFormat", "effort"])?;
+    match &output["textFormat"] {
+        Value::Null => Ok(None),
+        format if format["type"] == "json_schema" => {
+            let schema = format["structure"]["jsonSchema"]["schema"].as_str().unwrap_or_default();
+            serde_json::from_str(schema).map(Some).map_err(|error| format!("outputConfig: no JSON schema ({error})"))
+        }
+        _ => Err("outputConfig.textFormat.type: expected json_schema".to_owned()),
+    }
 }
 
 /// Checks the messages in order; the texts of the tool results with which they end.

@@ -51,10 +51,6 @@ fn refuse(request: &Request<'_>) -> Result<(), Untranslatable> {
     if request.logprobs.is_some() {
         return Err(refused("logprobs"));
     }
-    let may_call = !request.tools.is_empty() && request.tool_choice != Some(ToolChoice::None);
-    if request.parallel_tool_calls == Some(false) && may_call {
-        return Err(refused("parallel_tool_calls"));
-    }
     Ok(())
 }
 

@@ -6,7 +6,6 @@ use crate::translate::{
     Untranslatable,
     json::{Json, Object},
     neutral::*,
-    read::refused,
 };
 
 #[derive(Default)]
@@ -21,7 +20,7 @@ pub fn config<'a>(request: &mut Request<'a>, is_anthropic: bool) -> Result<Tools
     let mut tools = std::mem::take(&mut request.tools);
     let mut choice = request.tool_choice.take();
     let has_calls = request.turns.iter().flat_map(|turn| &turn.parts).any(is_of_tools);
-    let is_alone = request.parallel_tool_calls == Some(false);
+    let is_alone = request.parallel_tool_calls == Some(false) && is_anthropic;
     if tools.is_empty() || choice == Some(ToolChoice::None) {
         if !has_calls {
             return Ok(Tools::default());
@@ -37,8 +36,6 @@ pub fn config<'a>(request: &mut Request<'a>, is_anthropic: bool) -> Result<Tools
             tools = called(&request.turns);
         }
         choice = Some(ToolChoice::None);
-    } else if is_alone && !is_anthropic {
-        return Err(refused("parallel_tool_calls"));
     }
     let mut list: Vec<Json<'a>> = Vec::with_capacity(tools.len());
     for tool in tools {
@@ -128,7 +125,7 @@ mod tests {
             (r#"],"parallel_tool_calls":false"#.to_owned(), format!("{plain}}}")),
             (format!(r#"]{tools},"tool_choice":"none","parallel_tool_calls":false"#), format!("{plain}}}")),
             (
-                format!(r#"]{tools},"tool_choice":"required""#),
+                format!(r#"]{tools},"parallel_tool_calls":false,"tool_choice":"required""#),
                 format!(r#"{plain},"toolConfig":{{"tools":[{spec}],"toolChoice":{{"any":{{}}}}}}}}"#),
             ),
             (
@@ -142,7 +139,6 @@ mod tests {
         let call = r#"{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"now"}}]}"#;
         let called = format!(r#",{call},{{"role":"tool","tool_call_id":"c","content":"12:00"}}]"#);
         for (members, expected) in [
-            (format!(r#"]{tools},"parallel_tool_calls":false"#), "`parallel_tool_calls`"),
             (called.clone(), "without `tools`"),
             (format!(r#"{called}{tools},"tool_choice":"none""#), "without `tools`"),
         ] {
