@@ -51,7 +51,7 @@ print(
             "after": after.choices[0].message.content,
             "response": response.output_text,
             "response_usage": [response.usage.input_tokens, response.usage.output_tokens],
-            "response_calls": [[one.name, json.loads(one.arguments)] for one in called.output],
+            "response_calls": [[one.name, json.loads(one.arguments)] for one in called.output if one.type == "function_call"],
             "response_events": kinds,
             "wrong": failure(openai.APIStatusError, lambda: client.chat.completions.create(**asked, temperature=9)),
         }

@@ -172,15 +172,17 @@ async fn the_sdks_fall_back_between_bedrock_and_openai() {
     rig.assert_healthy().await;
 }
 
-/// A secret that is not the key's: the provider's refusal, with Bedrock's own words.
+/// A secret that is not the key's: the provider's words are for the operator, who finds that the gateway's own credential was
+/// refused.
 #[tokio::test]
 async fn a_wrong_secret() {
     let policy = |at: &Addresses| Policy::new(at).endpoint(endpoint(at, "chat", CHAT, &["bedrock"]));
     let rig = Setup::new(&["bedrock"], policy).option("bedrock", "--aws-key", &format!("{ID}:another")).start().await;
     let answer = rig.send(Call::chat(ALICE, &chat("chat", json!({})))).await;
-    assert!(answer.status >= 400, "{}", answer.text());
-    assert!(answer.text().contains("signature we calculated does not match"), "{}", answer.text());
-    assert!(!answer.text().contains(&secret("bedrock")), "{}", answer.text());
+    assert_eq!(answer.json()["error"]["code"], "upstream_auth_failed", "{}", answer.text());
+    let lines = rig.collector.usage(1).await;
+    assert_eq!(lines[0]["detail"]["attempts"][0]["status"], 403, "{lines:#?}");
+    assert!(!rig.envoy.log().contains(&secret("bedrock")), "the secret is in Envoy's log");
 }
 
 /// Cached tokens, which Bedrock leaves out of its input, are in the caller's prompt, and in the record.
