@@ -21,6 +21,7 @@ rank_file() {
   local manifest
   manifest=$(cargo metadata --manifest-path "$crate/Cargo.toml" --locked --format-version 1 |
     grep -o '"manifest_path":"[^"]*/tiktoken-rs-[0-9.]*/Cargo.toml"' | head -n 1 | cut -d '"' -f 4)
+  [[ -n $manifest ]] || fail "cargo does not say where the crate tiktoken-rs lies: see \`cargo metadata --manifest-path tests/tokens/Cargo.toml\`"
   printf '%s/assets/o200k_base.tiktoken\n' "$(dirname "$manifest")"
 }
 
