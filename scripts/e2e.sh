@@ -13,6 +13,7 @@ versions=("${supported[@]}")
 
 WEIR_E2E_PYTHON=$("$ROOT/scripts/setup-python.sh")
 export WEIR_E2E_PYTHON
+"$ROOT/scripts/setup-limitador.sh" >/dev/null
 failed=0
 for version in "${versions[@]}"; do
   WEIR_E2E_ENVOY_BINARY=$("$ROOT/scripts/setup-envoy.sh" "$version")

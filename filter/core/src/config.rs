@@ -9,6 +9,7 @@ mod entity_id;
 mod error;
 mod external_model;
 mod identity;
+mod limits_store;
 mod logging;
 mod names;
 mod policy;
@@ -30,7 +31,11 @@ pub use self::{
     error::{InvalidConfig, Problem},
     secret::{Environment, MissingSecrets, Secret},
 };
-use crate::{caller::Principal, limits::Limits, translate::provider::Wire};
+use crate::{
+    caller::Principal,
+    limits::{Limits, rls::Rls},
+    translate::provider::Wire,
+};
 
 /// A policy that may come into force.
 #[derive(Debug)]
@@ -55,6 +60,8 @@ pub struct Config {
     /// Where requests outside the scope go in a rendered Envoy, also with [`Unmatched::Deny`].
     pub unmatched_cluster: Option<String>,
     pub max_request_bytes: usize,
+    /// `limits_store.rls`; `None`: each Envoy keeps its own counts.
+    pub rls: Option<Rls>,
     pub logging: Option<Logging>,
     /// In the order of the policy.
     pub endpoints: Vec<Endpoint>,

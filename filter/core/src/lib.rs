@@ -33,6 +33,7 @@ pub mod record;
 pub mod reply;
 pub mod request;
 pub mod response;
+pub mod restore;
 pub mod time;
 pub mod tokens;
 pub mod translate;
