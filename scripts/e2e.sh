@@ -15,6 +15,7 @@ WEIR_E2E_PYTHON=$("$ROOT/scripts/setup-python.sh")
 WEIR_E2E_TABLES_PYTHON=$("$ROOT/scripts/setup-python.sh" "$ROOT/tests/tables/requirements.txt")
 WEIR_E2E_CHROMIUM=$("$ROOT/scripts/setup-chromium.sh")
 export WEIR_E2E_PYTHON WEIR_E2E_TABLES_PYTHON WEIR_E2E_CHROMIUM
+"$ROOT/scripts/setup-limitador.sh" >/dev/null
 failed=0
 for version in "${versions[@]}"; do
   WEIR_E2E_ENVOY_BINARY=$("$ROOT/scripts/setup-envoy.sh" "$version")

@@ -22,6 +22,7 @@ mod bootstrap;
 mod clusters;
 mod jwt;
 mod listener;
+mod ratelimit;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Target {
     Envoy(EnvoyArgs),
+    Ratelimit(ratelimit::Args),
 }
 
 /// A complete Envoy bootstrap: exit status 0, 1 if the policy is wrong, 2 if it or another file cannot be read
@@ -70,8 +72,11 @@ struct EnvoyArgs {
 }
 
 pub fn run(args: Args) -> ExitCode {
-    let Target::Envoy(args) = args.target;
-    let printed = render(args).and_then(|yaml| {
+    let rendered = match args.target {
+        Target::Envoy(args) => render(args),
+        Target::Ratelimit(args) => render_ratelimit(&args),
+    };
+    let printed = rendered.and_then(|yaml| {
         let written = io::stdout().lock().write_all(yaml.as_bytes());
         written.map_err(|error| Failure::Usage(format!("standard output: cannot be written: {error}")))
     });
@@ -80,6 +85,12 @@ pub fn run(args: Args) -> ExitCode {
         Err(Failure::Policy(unusable)) => {
             unusable.print();
             unusable.exit_code()
+        }
+        Err(Failure::NoStore) => {
+            eprintln!(
+                "error: limits_store: found `local`, expected `rls`: without an engine there is nothing to configure"
+            );
+            ExitCode::from(1)
         }
         Err(Failure::Usage(message)) => {
             eprintln!("error: {message}");
@@ -90,6 +101,8 @@ pub fn run(args: Args) -> ExitCode {
 
 enum Failure {
     Policy(Unusable),
+    /// An engine's configuration, without an engine.
+    NoStore,
     /// One line.
     Usage(String),
 }
@@ -129,6 +142,18 @@ fn render(args: EnvoyArgs) -> Result<String, Failure> {
     let bootstrap = bootstrap(&config, &json, &options);
     let yaml = serde_yaml_ng::to_string(&bootstrap).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(format!("# For Envoy {}, made by `weir render envoy`: change the policy, not this.\n{yaml}", args.envoy_version))
+}
+
+fn render_ratelimit(args: &ratelimit::Args) -> Result<String, Failure> {
+    let json = policy::read(&args.policy)?;
+    let Compiled { config, warnings } = policy::compile(&json)?;
+    policy::print_warnings(&warnings);
+    let rendered = ratelimit::render(args, &config).ok_or(Failure::NoStore)?;
+    for warning in rendered.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let yaml = serde_yaml_ng::to_string(&rendered.value).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(format!("# Made by `weir render ratelimit`: change the policy, not this.\n{yaml}"))
 }
 
 /// Absolute. Standard input lies in the working directory.

@@ -5,7 +5,9 @@ use std::{cell::RefCell, rc::Rc};
 use proxy_wasm::types::Action;
 use weir_core::{
     export::Exporter,
+    gateway::Gateway,
     host::{Effect, Step, Verdict},
+    limits::rls::Reports,
     metrics::Metric,
 };
 
@@ -16,19 +18,45 @@ use crate::host::EnvoyHost;
 pub struct Sinks {
     /// `None`: the policy has no collector.
     pub exporter: Option<Rc<RefCell<Exporter>>>,
+    /// `None`: limits are counted here.
+    pub shared: Option<Shared>,
     pub metrics: Metrics,
+}
+
+/// An engine counts: who it is, and what it is still to be told.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    pub gateway: Rc<Gateway>,
+    pub reports: Rc<RefCell<Reports>>,
+}
+
+/// What came of a step.
+pub enum Applied {
+    Done(Action),
+    /// The engine could not be asked.
+    Unasked,
 }
 
 impl Sinks {
     /// Does what a step says, the verdict last.
-    pub fn apply(&self, step: Step, host: EnvoyHost) -> Action {
+    pub fn apply(&self, step: Step, host: EnvoyHost) -> Applied {
+        let mut is_unasked = false;
         for effect in step.effects {
-            self.apply_one(effect, host);
+            match effect {
+                Effect::Ask(question) => is_unasked |= !self.ask(&question, host),
+                effect => self.apply_one(effect, host),
+            }
         }
         match step.verdict {
-            Verdict::Continue => Action::Continue,
-            Verdict::Pause => Action::Pause,
+            _ if is_unasked => Applied::Unasked,
+            Verdict::Continue => Applied::Done(Action::Continue),
+            Verdict::Pause => Applied::Done(Action::Pause),
         }
+    }
+
+    fn ask(&self, question: &[u8], host: EnvoyHost) -> bool {
+        let rls = self.shared.as_ref().and_then(|shared| shared.gateway.config.rls.as_ref());
+        rls.is_some_and(|rls| host.should_rate_limit(rls, question, rls.timeout_ms))
     }
 
     fn apply_one(&self, effect: Effect, host: EnvoyHost) {
@@ -44,6 +72,13 @@ impl Sinks {
             Effect::Count(metric, count) => self.metrics.add(metric, i64::try_from(count).unwrap_or(i64::MAX), host),
             Effect::Move(metric, offset) => self.metrics.add(metric, offset, host),
             Effect::Warn(line) => log::warn!("{line}"),
+            Effect::Report(report) => {
+                if let Some(shared) = &self.shared {
+                    shared.reports.borrow_mut().push(report);
+                }
+            }
+            // Its answer is the stream's business: see `apply`.
+            Effect::Ask(_) => {}
             Effect::Record(row) => {
                 if let Some(exporter) = &self.exporter {
                     exporter.borrow_mut().push(row, &host);

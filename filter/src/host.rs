@@ -13,6 +13,7 @@ use weir_core::{
     export::Post,
     headers::Headers,
     host::{Cas, CasMismatch, Host, SharedData},
+    limits::rls::{self, Rls},
     reply::Reply,
 };
 
@@ -86,6 +87,10 @@ impl Host for EnvoyHost {
     fn response_chunk(&self, size: usize) -> Vec<u8> {
         buffer(Buffer::ResponseBody, size)
     }
+
+    fn answer(&self, size: usize) -> Vec<u8> {
+        buffer(Buffer::GrpcReceive, size)
+    }
 }
 
 impl EnvoyHost {
@@ -150,6 +155,21 @@ impl EnvoyHost {
         let headers: Vec<_> = post.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let timeout = Duration::from_millis(post.timeout_ms);
         hostcalls::dispatch_http_call(&post.cluster, headers, Some(&post.body), Vec::new(), timeout).ok()
+    }
+
+    /// Calls the engine of the limits; false where that cannot be done now. By the SDK's own wrapper, as [`EnvoyHost::post`].
+    pub fn should_rate_limit(&self, rls: &Rls, request: &[u8], timeout_ms: u64) -> bool {
+        let timeout = Duration::from_millis(timeout_ms);
+        hostcalls::dispatch_grpc_call(&rls.service, rls::SERVICE, rls::METHOD, Vec::new(), Some(request), timeout)
+            .is_ok()
+    }
+
+    /// The request goes on that a callback has held.
+    pub fn resume_request(&self) {
+        /// `proxy_stream_type_t`.
+        const HTTP_REQUEST: i32 = 0;
+        // SAFETY: no memory is involved.
+        unsafe { abi::proxy_continue_stream(HTTP_REQUEST) };
     }
 
     /// The status of the callout's answer that is being delivered.

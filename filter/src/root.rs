@@ -1,4 +1,4 @@
-//! The root context of either role: takes a configuration, makes streams, and on ticks sends what the outbox holds and fetches
+//! The root context of each role: takes a configuration, makes streams, and on ticks sends what the outbox holds and fetches
 //! the tokens that are due.
 
 use std::{
@@ -17,32 +17,49 @@ use weir_core::{
     export::{self, Exporter},
     gateway::Gateway,
     host::Host,
-    limits,
+    limits::{self, rls},
     metrics::Metric,
     oauth::{
         self,
         keeper::{self, Fetch, Keeper},
     },
+    restore::Restore,
     tokens::calibrate,
 };
 
 use crate::{
-    apply::{Metrics, Sinks},
+    apply::{Metrics, Shared, Sinks},
     host::EnvoyHost,
     stream::Stream,
 };
 
-/// The plugin's `root_id` that makes it the attempt role; anything else is the gateway role.
-const ATTEMPT_ROOT_ID: &[u8] = b"attempt";
+/// By the plugin's `root_id`; any that is no other role's is the gateway's.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Role {
+    #[default]
+    Gateway,
+    Attempt,
+    Restore,
+}
+
+impl Role {
+    fn of(root_id: Option<&[u8]>) -> Self {
+        match root_id {
+            Some(b"attempt") => Self::Attempt,
+            Some(b"restore") => Self::Restore,
+            _ => Self::Gateway,
+        }
+    }
+}
 
 thread_local! {
-    /// Configurations in force in this VM: the two roles are given the same document, and share what it compiles to.
+    /// Configurations in force in this VM: the roles are given the same document, and share what it compiles to.
     static IN_FORCE: RefCell<Vec<Weak<Gateway>>> = const { RefCell::new(Vec::new()) };
 }
 
 #[derive(Default)]
 pub struct Root {
-    is_attempt: bool,
+    role: Role,
     gateway: Option<Rc<Gateway>>,
     sinks: Sinks,
     /// `None`: no provider's token must be fetched.
@@ -54,6 +71,7 @@ pub struct Root {
 impl Root {
     fn tick(&mut self) {
         self.fetch();
+        self.send_reports();
         self.export();
     }
 
@@ -70,6 +88,34 @@ impl Root {
     }
 
     fn export(&mut self) {
+        self.send_records();
+        // A configuration that goes waits for both.
+        let records = self.sinks.exporter.as_ref().map(|exporter| exporter.borrow_mut().is_over(&EnvoyHost));
+        let reports = self.sinks.shared.as_ref().map(|shared| shared.reports.borrow().is_over(EnvoyHost.now()));
+        if let Some(exporter) = &self.sinks.exporter {
+            self.sinks.report(exporter, EnvoyHost);
+        }
+        if (records, reports) != (None, None) && records.unwrap_or(true) && reports.unwrap_or(true) {
+            EnvoyHost.done();
+        }
+    }
+
+    /// What outlives streams, and how often it wants to be looked at.
+    fn begin(&mut self, gateway: &Rc<Gateway>) {
+        self.sinks.exporter = Exporter::new(gateway.clone()).map(|exporter| Rc::new(RefCell::new(exporter)));
+        let shared = || Shared { gateway: gateway.clone(), reports: Rc::default() };
+        self.sinks.shared = gateway.config.rls.as_ref().map(|_| shared());
+        let records = self.sinks.exporter.as_ref().map(|exporter| exporter.borrow().tick_ms());
+        let reports = self.sinks.shared.as_ref().map(|_| rls::TICK_MS);
+        self.keeper = Keeper::new(gateway.clone());
+        self.sinks.metrics.set(Metric::TokensFailing, 0, EnvoyHost);
+        let tokens = self.keeper.as_ref().map(|_| keeper::TICK_MS);
+        if let Some(period) = records.into_iter().chain(reports).chain(tokens).min() {
+            EnvoyHost.set_tick_period_ms(period);
+        }
+    }
+
+    fn send_records(&self) {
         let Some(exporter) = &self.sinks.exporter else { return };
         let post = exporter.borrow_mut().tick(&EnvoyHost);
         if let Some(post) = post
@@ -77,11 +123,20 @@ impl Root {
         {
             exporter.borrow_mut().answered(None, &EnvoyHost);
         }
-        let is_over = exporter.borrow_mut().is_over(&EnvoyHost);
-        self.sinks.report(exporter, EnvoyHost);
-        if is_over {
-            EnvoyHost.done();
+    }
+
+    /// What answers used, to the engine that counts it.
+    fn send_reports(&self) {
+        let Some(Shared { gateway, reports }) = &self.sinks.shared else { return };
+        let Some(rls) = &gateway.config.rls else { return };
+        let mut reports = reports.borrow_mut();
+        while let Some(report) = reports.take() {
+            if !EnvoyHost.should_rate_limit(rls, &report, rls::TIMEOUT_MS) {
+                reports.answered(false);
+            }
         }
+        let lost = i64::try_from(reports.take_lost()).unwrap_or(i64::MAX);
+        self.sinks.metrics.add(Metric::RlsReportsLost, lost, EnvoyHost);
     }
 }
 
@@ -101,18 +156,22 @@ impl Context for Root {
         self.export();
     }
 
-    /// The configuration goes: it stays until its rows are sent, or a bound has passed.
+    fn on_grpc_call_response(&mut self, _: u32, status: u32, _: usize) {
+        let Some(shared) = &self.sinks.shared else { return };
+        shared.reports.borrow_mut().answered(status == 0);
+    }
+
+    /// The configuration goes: it stays until its rows and reports are sent, or a bound has passed.
     fn on_done(&mut self) -> bool {
-        match &self.sinks.exporter {
-            Some(exporter) => exporter.borrow_mut().close(&EnvoyHost),
-            None => true,
-        }
+        let records = self.sinks.exporter.as_ref().is_none_or(|exporter| exporter.borrow_mut().close(&EnvoyHost));
+        let close = |shared: &Shared| shared.reports.borrow_mut().close(EnvoyHost.now());
+        records & self.sinks.shared.as_ref().is_none_or(close)
     }
 }
 
 impl RootContext for Root {
     fn on_configure(&mut self, _: usize) -> bool {
-        self.is_attempt = EnvoyHost.property(&["plugin_root_id"]).as_deref() == Some(ATTEMPT_ROOT_ID);
+        self.role = Role::of(EnvoyHost.property(&["plugin_root_id"]).as_deref());
         self.sinks.metrics = Metrics::define(EnvoyHost);
         let Some(gateway) = in_force(&EnvoyHost.configuration()) else {
             self.sinks.metrics.set(Metric::ConfigRejected, 1, EnvoyHost);
@@ -127,18 +186,9 @@ impl RootContext for Root {
             calibrate::create_key(&EnvoyHost, &entity.id);
         }
         keeper::grants(&gateway.config).for_each(|grant| oauth::create_key(&EnvoyHost, grant));
-        if !self.is_attempt {
+        if self.role == Role::Gateway {
             self.sinks.metrics.set(Metric::ConfigRejected, 0, EnvoyHost);
-            self.sinks.exporter = Exporter::new(gateway.clone()).map(|exporter| Rc::new(RefCell::new(exporter)));
-            self.keeper = Keeper::new(gateway.clone());
-            self.sinks.metrics.set(Metric::TokensFailing, 0, EnvoyHost);
-            let ticks = [
-                self.sinks.exporter.as_ref().map(|exporter| exporter.borrow().tick_ms()),
-                self.keeper.as_ref().map(|_| keeper::TICK_MS),
-            ];
-            if let Some(period) = ticks.into_iter().flatten().min() {
-                EnvoyHost.set_tick_period_ms(period);
-            }
+            self.begin(&gateway);
         }
         self.gateway = Some(gateway);
         true
@@ -155,9 +205,10 @@ impl RootContext for Root {
     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
         let gateway = self.gateway.clone()?;
         let sinks = self.sinks.clone();
-        Some(match self.is_attempt {
-            true => Box::new(Stream { engine: Attempt::new(gateway), sinks }),
-            false => Box::new(Stream { engine: Exchange::new(gateway), sinks }),
+        Some(match self.role {
+            Role::Attempt => Box::new(Stream { engine: Attempt::new(gateway), sinks }),
+            Role::Gateway => Box::new(Stream { engine: Exchange::new(gateway), sinks }),
+            Role::Restore => Box::new(Stream { engine: Restore::new(gateway), sinks }),
         })
     }
 }

@@ -8,9 +8,13 @@ use weir_core::{
     attempt::Attempt,
     exchange::Exchange,
     host::{Input, Step},
+    restore::Restore,
 };
 
-use crate::{apply::Sinks, host::EnvoyHost};
+use crate::{
+    apply::{Applied, Sinks},
+    host::EnvoyHost,
+};
 
 /// What a role does with a stream.
 pub trait Engine {
@@ -29,7 +33,16 @@ impl Engine for Attempt {
     }
 }
 
-/// One request of the gateway role, or one attempt.
+impl Engine for Restore {
+    fn handle(&mut self, input: Input, host: &EnvoyHost) -> Step {
+        Self::handle(self, input, host)
+    }
+}
+
+/// gRPC's `UNAVAILABLE`.
+const UNAVAILABLE: u32 = 14;
+
+/// One request of the gateway or the restore role, or one attempt.
 pub struct Stream<E> {
     pub engine: E,
     pub sinks: Sinks,
@@ -37,12 +50,25 @@ pub struct Stream<E> {
 
 impl<E: Engine> Stream<E> {
     fn handle(&mut self, input: Input) -> Action {
-        let step = self.engine.handle(input, &EnvoyHost);
-        self.sinks.apply(step, EnvoyHost)
+        let mut step = self.engine.handle(input, &EnvoyHost);
+        loop {
+            match self.sinks.apply(step, EnvoyHost) {
+                Applied::Done(action) => return action,
+                Applied::Unasked => {
+                    step = self.engine.handle(Input::Answer { status: UNAVAILABLE, size: 0 }, &EnvoyHost);
+                }
+            }
+        }
     }
 }
 
 impl<E: Engine> Context for Stream<E> {
+    fn on_grpc_call_response(&mut self, _: u32, status: u32, size: usize) {
+        if self.handle(Input::Answer { status, size }) == Action::Continue {
+            EnvoyHost.resume_request();
+        }
+    }
+
     fn on_done(&mut self) -> bool {
         self.handle(Input::Done);
         true

@@ -8,6 +8,7 @@
 pub mod bootstrap;
 pub mod client;
 pub mod collector;
+pub mod engine;
 pub mod envoy;
 pub mod mock;
 pub mod policy;
@@ -20,6 +21,7 @@ pub mod wire;
 
 pub use client::{Answer, Call, Client, Streamed, Tally};
 pub use collector::Collector;
+pub use engine::Engine;
 pub use envoy::{Envoy, Reload};
 pub use mock::Mock;
 pub use policy::{Endpoint, Policy};

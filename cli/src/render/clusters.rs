@@ -1,5 +1,6 @@
 //! Where attempts, records and passed requests go: a cluster for each served entity whose cluster is Weir's own, one for each
-//! server of tokens, a composite one for each plan with a fallback, one for the records, and the operator's as they are.
+//! server of tokens, a composite one for each plan with a fallback, one for the records, one for the limits' engine, and the
+//! operator's as they are.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -33,10 +34,18 @@ pub fn clusters(config: &Config, own: &[Value]) -> Vec<Value> {
         if let Cluster::Rendered(name) = cluster
             && seen.insert(name)
         {
-            clusters.push(cluster_to(name, upstream));
+            clusters.push(cluster_to(name, upstream, &protocol_options(upstream.tls)));
         }
     }
-    clusters.extend(keeper::grants(config).map(|grant| cluster_to(&grant.cluster, &grant.upstream)));
+    clusters.extend(
+        keeper::grants(config)
+            .map(|grant| cluster_to(&grant.cluster, &grant.upstream, &protocol_options(grant.upstream.tls))),
+    );
+    if let Some(rls) = &config.rls
+        && let (Cluster::Rendered(name), Some(upstream)) = (&rls.cluster, &rls.upstream)
+    {
+        clusters.push(cluster_to(name, upstream, &grpc_options()));
+    }
     for endpoint in &config.endpoints {
         let plans = endpoint.plans.iter().filter(|plan| plan.entities.len() > 1);
         clusters.extend(plans.map(|plan| composite(endpoint, plan)));
@@ -49,7 +58,8 @@ pub fn clusters(config: &Config, own: &[Value]) -> Vec<Value> {
 pub fn missing(config: &Config, own: &[Value]) -> Vec<String> {
     let own: BTreeSet<_> = own.iter().filter_map(name_of).collect();
     let entities = config.endpoints.iter().flat_map(|endpoint| &endpoint.entities).map(|entity| &entity.cluster);
-    let existing = entities.chain(config.logging.iter().map(|logging| &logging.cluster)).filter_map(|c| match c {
+    let others = config.logging.iter().map(|logging| &logging.cluster).chain(config.rls.iter().map(|rls| &rls.cluster));
+    let existing = entities.chain(others).filter_map(|c| match c {
         Cluster::Existing(name) => Some(name),
         Cluster::Rendered(_) => None,
     });
@@ -68,7 +78,7 @@ pub fn name_of(cluster: &Value) -> Option<&str> {
     cluster.get("name")?.as_str()
 }
 
-fn cluster_to(name: &str, upstream: &Upstream) -> Value {
+fn cluster_to(name: &str, upstream: &Upstream, protocol_options: &Value) -> Value {
     let ip = upstream.host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     let host = ip.map_or_else(|| upstream.host.clone(), |ip| ip.to_string());
     let mut cluster = json!({
@@ -76,7 +86,7 @@ fn cluster_to(name: &str, upstream: &Upstream) -> Value {
         "connect_timeout": CONNECT_TIMEOUT,
         "circuit_breakers": circuit_breakers(),
         "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(upstream.tls),
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options,
         },
         "load_assignment": {
             "cluster_name": name,
@@ -131,6 +141,18 @@ fn protocol_options(tls: bool) -> Value {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "common_http_protocol_options": {"idle_timeout": idle},
         kind: protocols,
+    })
+}
+
+/// gRPC needs HTTP/2. A dead connection is found out within seconds: without, an engine that vanished would be asked in vain
+/// until the system's own timeouts.
+fn grpc_options() -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "common_http_protocol_options": {"idle_timeout": "300s"},
+        "explicit_http_config": {"http2_protocol_options": {
+            "connection_keepalive": {"interval": "2s", "timeout": "1s"},
+        }},
     })
 }
 

@@ -81,6 +81,7 @@ fn http_filters(config: &Config, policy_json: &str, options: &Options) -> Vec<Va
         },
     });
     let mut filters: Vec<_> = jwt::filter(config, &options.policy_folder).into_iter().collect();
+    filters.extend(config.rls.as_ref().map(|_| role(wasm::RESTORE)));
     filters.push(role(wasm::GATEWAY));
     filters.push(router);
     filters

@@ -143,11 +143,14 @@ fn outside(config: &Config) -> Value {
         "name": "outside",
         "match": {"prefix": "/"},
         kind: action,
-        "typed_per_filter_config": {wasm::name(wasm::GATEWAY): {
-            "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
-            "disabled": true,
-        }},
+        "typed_per_filter_config": switched_off(config),
     })
+}
+
+fn switched_off(config: &Config) -> Value {
+    let roles = config.rls.iter().map(|_| wasm::RESTORE).chain([wasm::GATEWAY]);
+    let off = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true});
+    roles.map(|role| (wasm::name(role), off.clone())).collect()
 }
 
 /// Envoy's idle timer does not start anew with a retry: it must outlast all the attempts of a plan.

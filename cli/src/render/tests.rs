@@ -73,6 +73,7 @@ fn config() -> Config {
         unmatched: Unmatched::Deny,
         unmatched_cluster: None,
         max_request_bytes: 1_000_000,
+        rls: None,
         logging: Some(Logging {
             cluster: rendered("weir-records"),
             authority: "127.0.0.1:9902".into(),

@@ -1,5 +1,5 @@
-//! The two instances of the one wasm file: `gateway` before the router, `attempt` in it. Same VM id, same policy, byte for
-//! byte; only the root's name tells them apart.
+//! The instances of the one wasm file: `gateway` before the router, `attempt` in it, and `restore` before the gateway where
+//! that asks an engine. Same VM id, same policy, byte for byte; only the root's name tells them apart.
 
 use serde_json::{Value, json};
 use weir_core::config::Config;
@@ -10,6 +10,9 @@ use super::bootstrap::Options;
 pub const GATEWAY: &str = "gateway";
 /// Runs once per attempt.
 pub const ATTEMPT: &str = "attempt";
+
+/// Keeps the request's headers for access logs, where the gateway waits for an engine's verdict.
+pub const RESTORE: &str = "restore";
 
 /// The filter's name, by which a route may switch it off.
 pub fn name(role: &str) -> String {

@@ -197,6 +197,8 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::SetState(..) => "set filter state",
         Effect::Count(..) | Effect::Move(..) => "add to metric",
         Effect::Warn(_) => "log",
+        Effect::Ask(_) => "callout",
+        Effect::Report(_) => "(report to the outbox)",
         Effect::Record(_) => "(row to the outbox)",
         Effect::Reply(_) => "reply",
     }
@@ -325,6 +327,10 @@ impl Host for CountedHost {
 
     fn response_chunk(&self, size: usize) -> Vec<u8> {
         call!(self, "get response chunk", response_chunk(size))
+    }
+
+    fn answer(&self, size: usize) -> Vec<u8> {
+        call!(self, "get callout's answer", answer(size))
     }
 }
 

@@ -9,6 +9,7 @@ mod entity_id;
 mod error;
 mod external_model;
 mod identity;
+mod limits_store;
 mod logging;
 mod names;
 mod policy;
@@ -32,7 +33,10 @@ pub use self::{
     provider::{BedrockMaker, Credential, Provider},
     secret::{Environment, MissingSecrets, Secret},
 };
-use crate::{caller::Principal, limits::Limits};
+use crate::{
+    caller::Principal,
+    limits::{Limits, rls::Rls},
+};
 
 /// A policy that may come into force.
 #[derive(Debug)]
@@ -57,6 +61,8 @@ pub struct Config {
     /// Where requests outside the scope go in a rendered Envoy, also with [`Unmatched::Deny`].
     pub unmatched_cluster: Option<String>,
     pub max_request_bytes: usize,
+    /// `limits_store.rls`; `None`: each Envoy keeps its own counts.
+    pub rls: Option<Rls>,
     pub logging: Option<Logging>,
     /// In the order of the policy.
     pub endpoints: Vec<Endpoint>,

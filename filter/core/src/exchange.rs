@@ -7,8 +7,12 @@
 //!      ├─ refused ──────────────────────► Replied ──────────┐
 //!      ▼                                                    │
 //! AwaitBody ─ refused ──────────────────► Replied ──────────┤
-//!      │  endpoint by model, permission, limits, plan       │ Log or Done
-//!      ▼                                                    ├────────────► Settled
+//!      │ │  endpoint by model, permission, plan, limits     │
+//!      │ │ limits_store.rls                                 │
+//!      │ ▼                                                  │
+//!      │ AwaitVerdict ─ refused ────────► Replied ──────────┤
+//!      │ │                                                  │ Log or Done
+//!      ▼ ▼                                                  ├────────────► Settled
 //! AwaitAnswer ─ client gone ────────────────────────────────┤
 //!      │  the last attempt's headers                        │
 //!      ▼                                                    │
@@ -23,8 +27,12 @@ mod gate;
 mod headers;
 mod listed;
 mod own;
+mod send;
+mod verdict;
 
 use std::rc::Rc;
+
+pub(crate) use headers::is_host_in_scope;
 
 use crate::{
     gateway::Gateway,
@@ -43,6 +51,7 @@ pub struct Exchange {
 enum Phase {
     AwaitHeaders,
     AwaitBody(Box<body::AwaitBody>),
+    AwaitVerdict(Box<verdict::AwaitVerdict>),
     AwaitAnswer(Box<answer::AwaitAnswer>),
     ReadAnswer(Box<answer::ReadAnswer>),
     Replied(Box<close::Replied>),
@@ -64,6 +73,10 @@ impl Exchange {
             (Phase::AwaitBody(phase), Input::RequestBody { size, end }) => phase.body(gateway, size, end, host),
             (Phase::AwaitBody(phase), Input::RequestTrailers) => phase.trailers(gateway, host),
             (Phase::AwaitBody(phase), Input::ResponseHeaders { .. }) => phase.answered_by_envoy(host),
+            (Phase::AwaitVerdict(phase), Input::Answer { status, size }) => phase.answered(gateway, status, size, host),
+            (Phase::AwaitVerdict(phase), Input::ResponseHeaders { .. }) => phase.answered_by_envoy(host),
+            (Phase::AwaitVerdict(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
+            (phase @ Phase::AwaitVerdict(_), _) => (phase, Step::wait()),
             (Phase::AwaitAnswer(phase), Input::ResponseHeaders { end }) => phase.headers(gateway, end, host),
             (Phase::ReadAnswer(phase), Input::ResponseBody { size, end }) => phase.body(size, end, host),
             (Phase::ReadAnswer(phase), Input::ResponseTrailers) => phase.trailers(host),
@@ -73,6 +86,8 @@ impl Exchange {
             (Phase::Replied(phase), Input::Log | Input::Done) => phase.close(gateway, host),
             // Of a refused request nothing goes on, whatever of it still comes.
             (phase @ Phase::Replied(_), Input::RequestBody { .. } | Input::RequestTrailers) => (phase, Step::wait()),
+            // Nobody waits for it any more: there is nothing to resume.
+            (phase, Input::Answer { .. }) => (phase, Step::wait()),
             (phase, _) => (phase, Step::default()),
         };
         self.phase = phase;

@@ -46,6 +46,8 @@ pub trait Host: SharedData {
     fn response_headers(&self) -> Headers;
     /// The piece of the response body, of `size` bytes, that the callback is about.
     fn response_chunk(&self, size: usize) -> Vec<u8>;
+    /// The message of `size` bytes that answers an [`Effect::Ask`].
+    fn answer(&self, size: usize) -> Vec<u8>;
 }
 
 /// What happened to the stream. Bodies and headers are not in here: the engine reads what it needs through [`Host`].
@@ -71,6 +73,11 @@ pub enum Input {
         end: bool,
     },
     ResponseTrailers,
+    /// What came of an [`Effect::Ask`]: a gRPC status, and with 0 a message of `size` bytes.
+    Answer {
+        status: u32,
+        size: usize,
+    },
     /// Envoy's access log phase: the exchange is complete.
     Log,
     /// The stream is gone. Comes after `Log`, or instead of it.
@@ -106,6 +113,11 @@ pub enum Effect {
     Move(crate::metrics::Metric, i64),
     /// Writes a line to Envoy's log, as a warning.
     Warn(String),
+    /// Asks the engine of `limits_store.rls` for a verdict: its `RateLimitRequest`. The stream waits, and
+    /// [`Input::Answer`] follows, at the latest after the policy's `timeout_ms`.
+    Ask(Vec<u8>),
+    /// Tells the engine what was used: its `RateLimitRequest`. Nobody waits.
+    Report(Vec<u8>),
     /// Appends a usage row to the outbox.
     Record(crate::export::Row),
     /// Answers the client. At most once, always the last effect.

@@ -35,6 +35,7 @@ pub mod record;
 pub mod reply;
 pub mod request;
 pub mod response;
+pub mod restore;
 pub mod sigv4;
 pub mod time;
 pub mod tokens;

@@ -2,7 +2,7 @@
 //! go in, a verdict comes out. Exact per Envoy process, however many workers: a count is changed by compare-and-swap or not
 //! at all. `docs/limits.md` has the rules, `docs/decisions/0002-limits-in-shared-data.md` says why it is laid out as it is.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
 use crate::{caller::Caller, host::SharedData};
 
@@ -12,6 +12,7 @@ mod ledger;
 mod overview;
 mod packed;
 mod period;
+pub mod rls;
 mod slots;
 mod standing;
 mod tags;
@@ -90,6 +91,9 @@ pub enum Conflict {
     Databricks,
 }
 
+/// Of an endpoint's key in shared data.
+const KEY_PREFIX: &str = "weir.e.";
+
 /// An endpoint's limits, compiled: who is subject to which, and where each counter lies.
 #[derive(Debug, Default)]
 pub struct Limits {
@@ -98,6 +102,8 @@ pub struct Limits {
     counters: Vec<Counter>,
     /// Holds the counters of the endpoint itself, of groups and of service principals.
     endpoint_key: String,
+    /// The counters as an engine knows them; made where one is asked.
+    descriptors: OnceCell<Vec<rls::Prepared>>,
     said: words::Said,
 }
 
@@ -106,8 +112,12 @@ impl Limits {
     /// in the list and name are not, so that counts outlive a reload.
     pub fn new(endpoint: &str, limits: Vec<Limit>, rules: Rules) -> Self {
         let counters = compile::counters(endpoint, &limits, rules);
-        let said = words::Said::default();
-        Self { limits, rules, counters, endpoint_key: format!("weir.e.{endpoint}"), said }
+        let endpoint_key = format!("{KEY_PREFIX}{endpoint}");
+        Self { limits, rules, counters, endpoint_key, ..Self::default() }
+    }
+
+    fn endpoint(&self) -> &str {
+        self.endpoint_key.strip_prefix(KEY_PREFIX).unwrap_or_default()
     }
 
     /// As configured, in the policy's order.
@@ -198,6 +208,8 @@ pub struct Charge {
     slot_key: Option<String>,
     /// Tokens were reserved: what was used comes in their place.
     reserved: bool,
+    /// An engine elsewhere counts it: [`Limits::reports`] settles it.
+    shared: bool,
     /// After this call.
     pub requests: Option<Standing>,
     /// Over all three token units: before this call's tokens, or after what it reserved.
@@ -210,6 +222,10 @@ impl Charge {
     /// Whether tokens were reserved: then it must be settled, also where nothing was used.
     pub fn is_reserved(&self) -> bool {
         self.reserved
+    }
+
+    pub fn is_shared(&self) -> bool {
+        self.shared
     }
 }
 

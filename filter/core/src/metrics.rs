@@ -18,6 +18,12 @@ pub enum Metric {
     LimitsContended,
     /// Requests that a limit in shadow mode would have refused.
     LimitsWouldRefuse,
+    /// Requests that the engine of `limits_store.rls` did not answer in time, or not with a verdict: `on_error` decided.
+    RlsFailed,
+    /// Reports of usage that the engine did not take: it counts too little.
+    RlsReportsLost,
+    /// Requests for which the engine was not asked, since it had failed too often in a row: `on_error` decided.
+    RlsSkipped,
     /// Rows lost: the buffer was full, or a row could not be written.
     RecordsDropped,
     /// Gauge: rows that no collector has acknowledged yet.
@@ -31,7 +37,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::ConfigRejected,
         Self::Fallbacks,
         Self::LimitCounters,
@@ -39,6 +45,9 @@ impl Metric {
         Self::LimitsRefused,
         Self::LimitsContended,
         Self::LimitsWouldRefuse,
+        Self::RlsFailed,
+        Self::RlsReportsLost,
+        Self::RlsSkipped,
         Self::RecordsDropped,
         Self::RecordsQueued,
         Self::RecordsResent,
@@ -55,6 +64,9 @@ impl Metric {
             Self::LimitsRefused => "weir.limits_refused",
             Self::LimitsContended => "weir.limits_contended",
             Self::LimitsWouldRefuse => "weir.limits_would_refuse",
+            Self::RlsFailed => "weir.rls_failed",
+            Self::RlsReportsLost => "weir.rls_reports_lost",
+            Self::RlsSkipped => "weir.rls_skipped",
             Self::RecordsDropped => "weir.records_dropped",
             Self::RecordsQueued => "weir.records_queued",
             Self::RecordsResent => "weir.records_resent",

@@ -20,6 +20,7 @@ pub enum Buffer {
     RequestBody = 0,
     ResponseBody = 1,
     CallResponseBody = 4,
+    GrpcReceive = 5,
     PluginConfiguration = 7,
 }
 
@@ -33,6 +34,7 @@ pub enum MetricKind {
 // Newer linkers take an undefined symbol for a mistake, unless the module that it comes from is named.
 #[cfg_attr(target_arch = "wasm32", link(wasm_import_module = "env"))]
 unsafe extern "C" {
+    pub fn proxy_continue_stream(kind: i32) -> i32;
     pub fn proxy_define_metric(kind: i32, name: *const u8, name_size: usize, id: *mut u32) -> i32;
     pub fn proxy_done() -> i32;
     pub fn proxy_get_buffer_bytes(kind: i32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize) -> i32;

@@ -7,6 +7,7 @@ use super::{
     ai_gateway::{self, Gateway},
     document::Node,
     entity::{self, Draft},
+    limits_store,
     names::Claims,
     rate_limit::Placed,
     reader::{Field, Object, Word, all},
@@ -22,6 +23,8 @@ pub(super) struct Owner<'p> {
     /// Usage records go somewhere.
     pub is_logged: bool,
     pub rules: Rules,
+    /// `limits_store.rls`: an engine counts.
+    pub shares_limits: bool,
 }
 
 pub(super) fn read<'a>(
@@ -47,6 +50,9 @@ pub(super) fn read<'a>(
     models?;
     let (core, gateway) = (core?, gateway?);
     check_prices(&gateway.limits, &core.entities);
+    if owner.shares_limits {
+        limits_store::check_amounts(&gateway.limits)?;
+    }
     let limits = gateway.limits.into_iter().map(|(_, limit)| limit).collect();
     Some(Endpoint {
         name: name?.to_owned(),

@@ -1,7 +1,7 @@
 //! The whole document: reads the policy's own keys and hands each section to its reader.
 
 use super::{
-    Cluster, Config, Identity, Scope, Unmatched, endpoint, identity, logging,
+    Cluster, Config, Identity, Scope, Unmatched, endpoint, identity, limits_store, logging,
     names::Claims,
     reader::{Field, Object, Word},
     url,
@@ -16,7 +16,7 @@ pub(super) fn read(field: &Field<'_>, hash: String) -> Option<Config> {
     let identity = read_identity(field, &mut policy);
     let (unmatched, unmatched_cluster) = read_unmatched(&mut policy).unzip();
     let rules = read_rules(&mut policy);
-    reject_other_stores(&mut policy);
+    let rls = policy.read_or("limits_store", None, limits_store::read);
     let max_request_bytes = policy.read_or("max_request_bytes", 16 << 20, |bytes| bytes.bytes(1));
     let logging = policy.read_if("logging", logging::read);
     // A broken `logging` is there all the same.
@@ -26,12 +26,18 @@ pub(super) fn read(field: &Field<'_>, hash: String) -> Option<Config> {
         workspace_id: workspace_id.as_ref().and_then(Option::as_deref),
         is_logged,
         rules: rules.unwrap_or_default(),
+        shares_limits: rls.as_ref().is_none_or(Option::is_some),
     };
     let mut claims = Claims::default();
     if let Some(Some(logging)) = &logging
         && let Cluster::Rendered(name) = &logging.cluster
     {
         claims.reserve(name, "logging");
+    }
+    if let Some(Some(rls)) = &rls
+        && let Cluster::Rendered(name) = &rls.cluster
+    {
+        claims.reserve(name, "limits_store.rls");
     }
     let endpoints = policy.read("endpoints", "a list of endpoints", |list| {
         let mut index = 0..;
@@ -47,6 +53,7 @@ pub(super) fn read(field: &Field<'_>, hash: String) -> Option<Config> {
         unmatched: unmatched?,
         unmatched_cluster: unmatched_cluster?,
         max_request_bytes: max_request_bytes?,
+        rls: rls?,
         logging: logging?,
         endpoints: endpoints?,
         account_id: account_id?,
@@ -131,16 +138,6 @@ fn read_reserve(field: &Field<'_>) -> Option<Reserve> {
         return None;
     }
     Some(reserve)
-}
-
-fn reject_other_stores(policy: &mut Object<'_>) {
-    policy.read_if("limits_store", |store| {
-        if store.node.entry("rls").is_some() {
-            store.reject("`local`: a remote limit store (`rls`) is not built yet");
-            return None;
-        }
-        store.choice(&[("local", Word::Built(()))])
-    });
 }
 
 /// The name of a cluster that exists in Envoy; it goes into a header.

@@ -1,6 +1,15 @@
 //! The whole request is there: endpoint, permission, limits, plan, and the first attempt's request.
 
-use super::{Gateway, Phase, answer::AwaitAnswer, close::Replied, facts::Facts, gate, headers::permitted, own};
+use super::{
+    Gateway, Phase,
+    close::Replied,
+    facts::Facts,
+    gate::{self, Gate},
+    headers::permitted,
+    own,
+    send::Prepared,
+    verdict::AwaitVerdict,
+};
 use crate::{
     api::Api,
     attempt::{self, Handover},
@@ -45,7 +54,7 @@ impl AwaitBody {
     /// Trailers finish the body. They are no part of any provider's API: none gets them.
     pub fn trailers(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         let (phase, mut step) = self.whole(gateway, host);
-        if matches!(phase, Phase::AwaitAnswer(_)) {
+        if matches!(phase, Phase::AwaitAnswer(_) | Phase::AwaitVerdict(_)) {
             step.effects.push(Effect::RemoveRequestTrailers);
         }
         (phase, step)
@@ -53,9 +62,7 @@ impl AwaitBody {
 
     /// Envoy has refused the request itself: too large for its buffers, or too slow.
     pub fn answered_by_envoy(self, host: &impl Host) -> (Phase, Step) {
-        let id = Effect::SetResponseHeader("x-databricks-request-id".into(), text(self.facts.id.clone()));
-        let status = host.response_header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
-        (Phase::Replied(Box::new(Replied::by_envoy(self.facts, status.unwrap_or(0)))), Step::next(vec![id]))
+        Replied::ended_by_envoy(self.facts, host)
     }
 
     /// The client went away before its request was whole.
@@ -92,14 +99,13 @@ impl AwaitBody {
             }
             facts = permitted(gateway, facts)?;
         }
-        let fault = || Denied::Unavailable("the gateway lost its own configuration");
-        let Some(endpoint) = facts.endpoint(gateway) else { return Err(Replied::new(facts, fault())) };
+        let Some(endpoint) = facts.endpoint(gateway) else { return Err(Replied::new(facts, gate::LOST)) };
         let api = api.unwrap_or(Api::of_task(endpoint.task));
         facts.asked = api;
         if let Err(InvalidRequest(why)) = fits(endpoint, api, &request) {
             return Err(Replied::new(facts, Denied::InvalidRequest(why)));
         }
-        let Some(plan) = plan::draw(endpoint, host.random()) else { return Err(Replied::new(facts, fault())) };
+        let Some(plan) = plan::draw(endpoint, host.random()) else { return Err(Replied::new(facts, gate::LOST)) };
         let plan = match plan::able(endpoint, plan, api) {
             Some(plan) => plan,
             None => {
@@ -112,16 +118,20 @@ impl AwaitBody {
             let why = "the gateway has no token for the model's provider yet: send the request again";
             return Err(Replied::new(facts, Denied::Unavailable(why)));
         }
-        let admitted = match gate::admit(endpoint, &mut facts, plan, &request, body, host) {
-            Ok(admitted) => admitted,
-            Err(refused) => return Err(Replied::at_gate(facts, plan, *refused)),
+        let verdict = match gate::admit(gateway, endpoint, &mut facts, plan, &request, body, host) {
+            Ok(verdict) => verdict,
+            Err(refused) => return Err(Replied::at_gate(facts, &plan.entities, *refused)),
         };
-        let mut effects = first_attempt(gateway, &facts, plan, api, body, &request, host);
-        effects.extend(admitted.effects);
+        let effects = first_attempt(gateway, &facts, plan, api, body, &request, host);
         let drop_usage = request.is_stream() && !request.asks_for_usage();
-        let sent_at = host.now();
-        let phase = AwaitAnswer::new(facts, plan.entities.clone(), admitted.charge, drop_usage, sent_at);
-        Ok((Phase::AwaitAnswer(Box::new(phase)), Step::next(effects)))
+        let prepared = Prepared { effects, plan: plan.entities.clone(), drop_usage };
+        Ok(match verdict {
+            Gate::Admitted(admitted) => prepared.send(facts, admitted, host),
+            Gate::Asked(asked, question) => {
+                let phase = AwaitVerdict::new(facts, asked, prepared);
+                (Phase::AwaitVerdict(Box::new(phase)), Step { effects: vec![Effect::Ask(question)], ..Step::wait() })
+            }
+        })
     }
 }
 

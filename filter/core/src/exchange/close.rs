@@ -4,14 +4,14 @@ use super::{
     Gateway, Phase,
     answer::{AwaitAnswer, Body, ReadAnswer},
     facts::Facts,
-    gate,
+    gate::{self, Refused},
 };
 use crate::{
     attempt::{ATTEMPTS, Failure, Note, read_notes},
-    config::{Endpoint, Plan, ServedEntity, Tokenizer},
+    config::{Endpoint, ServedEntity, Tokenizer},
     host::{Effect, Host, Step},
     record::{self, Attempted, Exchanged},
-    reply::{Denied, Standings},
+    reply::{Denied, Standings, text},
     response::Read,
     tokens::calibrate,
     usage::Usage,
@@ -22,15 +22,6 @@ pub const USAGE: &str = "weir.usage";
 
 /// What the record says where the client went away before it had an answer: nginx' code for it, since none was sent.
 const CLIENT_GONE: u16 = 499;
-
-/// Why the limits let a request not in.
-#[derive(Debug)]
-pub struct Refused {
-    pub denied: Denied,
-    pub limit: Option<String>,
-    pub standings: Standings,
-    pub effects: Vec<Effect>,
-}
 
 /// A request that no model answers.
 #[derive(Debug)]
@@ -65,14 +56,21 @@ impl Replied {
         }
     }
 
+    /// Envoy has refused the request itself: too large for its buffers, or too slow.
+    pub fn ended_by_envoy(facts: Facts, host: &impl Host) -> (Phase, Step) {
+        let id = Effect::SetResponseHeader("x-databricks-request-id".into(), text(facts.id.clone()));
+        let status = host.response_header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+        (Phase::Replied(Box::new(Self::by_envoy(facts, status.unwrap_or(0)))), Step::next(vec![id]))
+    }
+
     pub fn abandoned(facts: Facts) -> Box<Self> {
         Box::new(Self::by_envoy(facts, CLIENT_GONE))
     }
 
     /// Refused at the gate, with a plan drawn.
-    pub fn at_gate(facts: Facts, plan: &Plan, refused: Refused) -> Box<Self> {
+    pub fn at_gate(facts: Facts, plan: &[usize], refused: Refused) -> Box<Self> {
         let Refused { denied, limit, standings, effects } = refused;
-        let entity = plan.entities.first().copied();
+        let entity = plan.first().copied();
         Box::new(Self { entity, limit, standings, effects, ..*Self::new(facts, denied) })
     }
 
@@ -111,7 +109,7 @@ impl AwaitAnswer {
         if let Some(entity) = running {
             attempts.push(unnoted(entity, None, Some("client_gone"), &attempts, self.sent_at, exchanged.ended_at));
         }
-        let mut effects = gate::settled(endpoint, None, &self.charge, Usage::default(), host);
+        let mut effects = gate::settled(gateway, &self.facts, None, &self.charge, Usage::default(), host);
         self.facts.restore(gateway, &mut effects);
         effects.extend(recorded(gateway, &Exchanged { status: CLIENT_GONE, attempts: &attempts, ..exchanged }, false));
         (Phase::Settled, Step::next(effects))
@@ -139,7 +137,7 @@ impl ReadAnswer {
         {
             attempts.push(unnoted(entity, self.provider_status, None, &attempts, self.sent_at, self.first_byte_at));
         }
-        let mut effects = gate::settled(endpoint, entity, &self.charge, usage, host);
+        let mut effects = gate::settled(gateway, &self.facts, entity, &self.charge, usage, host);
         let exchanged = Exchanged {
             status: self.status,
             output_characters: usage.source.map(|_| read.text.characters()),

@@ -1,7 +1,7 @@
 //! What an exchange knows of its request from the door on: for the record, and to undo for access logs what was changed
 //! for the provider.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use super::Gateway;
 use crate::{
@@ -13,14 +13,12 @@ use crate::{
     id::uuid,
     paths::{Shape, Target},
     request::{InvalidRequest, MAX_USAGE_CONTEXT_BYTES},
+    restore,
     tokens::{Count, KeptBody},
 };
 
 /// The one `x-weir-*` header that a client may send: a JSON object of strings.
 const USAGE_CONTEXT_HEADER: &str = "x-weir-usage-context";
-
-/// Request headers that the provider must not see but an access log may: they come back with the answer.
-const RESTORED: [&str; 4] = [":path", ":authority", "user-agent", "x-request-id"];
 
 #[derive(Debug)]
 pub struct Facts {
@@ -113,10 +111,6 @@ impl Facts {
     pub fn restore(&self, gateway: &Gateway, effects: &mut Vec<Effect>) {
         let own = self.endpoint(gateway).map(|endpoint| endpoint.own_headers.as_slice()).unwrap_or_default();
         effects.extend(own.iter().map(|name| Effect::RemoveRequestHeader(name.clone())));
-        for name in RESTORED {
-            if let Some(value) = self.headers.value(name) {
-                effects.push(Effect::SetRequestHeader(name.into(), Cow::Owned(value.to_vec())));
-            }
-        }
+        restore::restore(&self.headers, effects);
     }
 }

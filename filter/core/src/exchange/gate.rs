@@ -1,17 +1,28 @@
 //! The limits' part of an exchange: what is reserved and admitted before anything goes to a provider, and what is settled
 //! at the end, on whatever way it came. The request and its plan in, a charge or a refusal out.
 
-use super::{close::Refused, facts::Facts};
+use super::{Gateway, facts::Facts};
 use crate::{
     config::{Endpoint, Plan, ServedEntity},
     host::{Effect, Host},
-    limits::{self, Admission, Changed, Charge, Refusal, Reserve, Tokens, Unit},
+    limits::{
+        self, Admission, Changed, Charge, Held, Refusal, Reserve, Tokens, Unit,
+        rls::{OnError, Rls},
+    },
     metrics::Metric,
     reply::{Denied, Exceeded, Standings},
     request::ApiRequest,
     tokens::{calibrate, count_request},
     usage::Usage,
 };
+
+/// A request's way past the limits.
+#[derive(Debug)]
+pub enum Gate {
+    Admitted(Admitted),
+    /// An engine elsewhere has to say; with its `RateLimitRequest`.
+    Asked(Asked, Vec<u8>),
+}
 
 /// An admitted call: what it was charged to, and what there is to say of it.
 #[derive(Debug, Default)]
@@ -20,26 +31,126 @@ pub struct Admitted {
     pub effects: Vec<Effect>,
 }
 
+/// What an engine's answer will be about.
+#[derive(Debug)]
+pub struct Asked {
+    pub held: Vec<Held>,
+    pub reserved: Tokens,
+}
+
+/// Why the limits let a request not in.
+#[derive(Debug)]
+pub struct Refused {
+    pub denied: Denied,
+    pub limit: Option<String>,
+    pub standings: Standings,
+    pub effects: Vec<Effect>,
+}
+
+impl Refused {
+    fn unavailable(why: &'static str, effects: Vec<Effect>) -> Self {
+        Self { denied: Denied::Unavailable(why), limit: None, standings: Standings::default(), effects }
+    }
+}
+
+/// What cannot be: an exchange that does not find its own endpoint.
+pub const LOST: Denied = Denied::Unavailable("the gateway lost its own configuration");
+
 /// Asks the endpoint's limits. What a shadow limit would have refused is noted in `facts`.
 pub fn admit(
+    gateway: &Gateway,
     endpoint: &Endpoint,
     facts: &mut Facts,
     plan: &Plan,
     request: &ApiRequest,
     body: &[u8],
     host: &impl Host,
-) -> Result<Admitted, Box<Refused>> {
+) -> Result<Gate, Box<Refused>> {
     let limits = &endpoint.limits;
-    let Some(caller) = facts.caller.as_ref().filter(|_| !limits.is_empty()) else { return Ok(Admitted::default()) };
+    let Some(caller) = facts.caller.as_ref().filter(|_| !limits.is_empty()) else {
+        return Ok(Gate::Admitted(Admitted::default()));
+    };
     let reserved = match limits.rules().reserve {
         Some(reserve) => reserved(reserve, endpoint, plan, request, body, host),
         None => Tokens::default(),
     };
+    let Some(rls) = &gateway.config.rls else {
+        return admit_here(endpoint, facts, reserved, host).map(Gate::Admitted);
+    };
+    let held = limits.applicable(caller, reserved);
+    if held.is_empty() {
+        return Ok(Gate::Admitted(Admitted::default()));
+    }
+    if !rls.circuit.allows(host.now() / 1_000_000) {
+        let skipped = Effect::Count(Metric::RlsSkipped, 1);
+        return match without_engine(rls, endpoint, facts, reserved, host) {
+            Ok(mut admitted) => {
+                admitted.effects.push(skipped);
+                Ok(Gate::Admitted(admitted))
+            }
+            Err(mut refused) => {
+                refused.effects.push(skipped);
+                Err(refused)
+            }
+        };
+    }
+    let question = limits.question(&rls.domain, caller, &held);
+    Ok(Gate::Asked(Asked { held, reserved }, question))
+}
+
+/// What `on_error` says where the engine says nothing.
+pub fn without_engine(
+    rls: &Rls,
+    endpoint: &Endpoint,
+    facts: &mut Facts,
+    reserved: Tokens,
+    host: &impl Host,
+) -> Result<Admitted, Box<Refused>> {
+    match rls.on_error {
+        OnError::Allow => Ok(Admitted::default()),
+        OnError::Local => admit_here(endpoint, facts, reserved, host),
+        OnError::Deny => {
+            let why = "the store of the limits does not answer: send the request again in a moment";
+            Err(Box::new(Refused::unavailable(why, Vec::new())))
+        }
+    }
+}
+
+/// This Envoy's own counters decide.
+fn admit_here(
+    endpoint: &Endpoint,
+    facts: &mut Facts,
+    reserved: Tokens,
+    host: &impl Host,
+) -> Result<Admitted, Box<Refused>> {
+    let Some(caller) = facts.caller.as_ref() else { return Ok(Admitted::default()) };
     let now_ms = host.now() / 1_000_000;
-    let decision = limits.admit(host, now_ms, caller, reserved);
+    let decision = endpoint.limits.admit(host, now_ms, caller, reserved);
     let mut effects = moved(decision.changed);
-    match decision.admission {
+    match heed(endpoint, facts, decision.admission, now_ms) {
+        Ok(mut admitted) => {
+            effects.append(&mut admitted.effects);
+            Ok(Admitted { effects, ..admitted })
+        }
+        Err(mut refused) => {
+            effects.append(&mut refused.effects);
+            refused.effects = effects;
+            Err(refused)
+        }
+    }
+}
+
+/// Does what a verdict says, whoever gave it.
+pub fn heed(
+    endpoint: &Endpoint,
+    facts: &mut Facts,
+    admission: Admission,
+    now_ms: u64,
+) -> Result<Admitted, Box<Refused>> {
+    let limits = &endpoint.limits;
+    match admission {
         Admission::Admitted(charge) => {
+            let mut effects = Vec::new();
             if let Some(index) = charge.would_limit {
                 let line = limits.shadow_line(&endpoint.name, index, now_ms);
                 facts.would_limit = facts.would_limit.take().or_else(|| limits.label(index));
@@ -49,24 +160,20 @@ pub fn admit(
             Ok(Admitted { charge, effects })
         }
         Admission::Refused(refusal) => {
-            effects.push(Effect::Count(Metric::LimitsRefused, 1));
-            Err(Box::new(refused(endpoint, &refusal, effects)))
+            Err(Box::new(refused(endpoint, &refusal, vec![Effect::Count(Metric::LimitsRefused, 1)])))
         }
         Admission::Contended => {
-            effects.push(Effect::Count(Metric::LimitsContended, 1));
-            Err(Box::new(Refused {
-                denied: Denied::Unavailable("the gateway's counters are under contention: send the request again"),
-                limit: None,
-                standings: Standings::default(),
-                effects,
-            }))
+            let effects = vec![Effect::Count(Metric::LimitsContended, 1)];
+            let why = "the gateway's counters are under contention: send the request again";
+            Err(Box::new(Refused::unavailable(why, effects)))
         }
     }
 }
 
 /// Settles what was used with the limits that admitted the request: once, also where it is nothing.
 pub fn settled(
-    endpoint: Option<&Endpoint>,
+    gateway: &Gateway,
+    facts: &Facts,
     entity: Option<&ServedEntity>,
     charge: &Charge,
     usage: Usage,
@@ -79,7 +186,12 @@ pub fn settled(
         cost: entity.map_or(0, |entity| cost(entity, &usage)),
     };
     let is_due = used != Tokens::default() || charge.is_reserved();
-    let Some(endpoint) = endpoint.filter(|_| is_due) else { return Vec::new() };
+    let Some(endpoint) = facts.endpoint(gateway).filter(|_| is_due) else { return Vec::new() };
+    if charge.is_shared() {
+        let (Some(rls), Some(caller)) = (&gateway.config.rls, &facts.caller) else { return Vec::new() };
+        let reports = endpoint.limits.reports(&rls.domain, caller, charge, used);
+        return reports.into_iter().map(Effect::Report).collect();
+    }
     let settlement = endpoint.limits.settle(host, host.now() / 1_000_000, charge, used);
     let mut effects = moved(settlement.changed);
     if settlement.contended {

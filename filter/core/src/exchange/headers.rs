@@ -89,7 +89,7 @@ pub fn permitted(gateway: &Gateway, mut facts: Facts) -> Result<Facts, Box<Repli
     }
 }
 
-fn is_host_in_scope(gateway: &Gateway, host: &impl Host) -> bool {
+pub fn is_host_in_scope(gateway: &Gateway, host: &impl Host) -> bool {
     let hosts = &gateway.config.scope.hosts;
     if hosts.is_empty() {
         return true;

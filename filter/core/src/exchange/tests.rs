@@ -13,4 +13,6 @@ mod orders;
 mod record;
 mod refusals;
 mod route;
+mod shared_limits;
+
 mod translation;

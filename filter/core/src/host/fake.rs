@@ -31,6 +31,10 @@ pub struct FakeHost {
     pub counts: RefCell<Vec<(Metric, u64)>>,
     pub moves: RefCell<Vec<(Metric, i64)>>,
     pub lines: RefCell<Vec<String>>,
+    /// What an engine was asked and told, and what it answers next.
+    pub asked: RefCell<Vec<Vec<u8>>>,
+    pub reported: RefCell<Vec<Vec<u8>>>,
+    pub answer: RefCell<Vec<u8>>,
 }
 
 impl FakeHost {
@@ -84,6 +88,11 @@ impl FakeHost {
                 Effect::Count(metric, count) => self.counts.borrow_mut().push((metric, count)),
                 Effect::Move(metric, offset) => self.moves.borrow_mut().push((metric, offset)),
                 Effect::Warn(line) => self.lines.borrow_mut().push(line),
+                Effect::Ask(question) => {
+                    self.called("ask");
+                    self.asked.borrow_mut().push(question);
+                }
+                Effect::Report(report) => self.reported.borrow_mut().push(report),
                 Effect::Record(row) => self.rows.borrow_mut().push(row),
                 Effect::Reply(reply) => {
                     self.called("reply");
@@ -203,5 +212,10 @@ impl Host for FakeHost {
         self.called("response_chunk");
         let chunk = self.response_chunk.borrow();
         chunk.get(..size).unwrap_or(&chunk).to_vec()
+    }
+
+    fn answer(&self, _: usize) -> Vec<u8> {
+        self.called("answer");
+        self.answer.borrow().clone()
     }
 }

@@ -61,11 +61,33 @@ pub struct Held {
     /// What admission charges; tokens are none where nothing is reserved.
     pub charged: u64,
     pub(super) window: Window,
+    /// What an engine elsewhere says of it, which goes before the window.
+    pub(super) told: Option<Told>,
+}
+
+/// What an engine says of a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub used: u64,
+    /// Until nothing of it is used any more.
+    pub reset_ms: u64,
 }
 
 impl Held {
     pub(super) fn used(&self, now_ms: u64) -> u64 {
-        self.window.used(now_ms, self.counter.period)
+        match self.told {
+            Some(told) => told.used,
+            None => self.window.used(now_ms, self.counter.period),
+        }
+    }
+
+    /// Milliseconds until no more than `target` is used, if nothing is charged meanwhile.
+    pub(super) fn wait(&self, now_ms: u64, target: u64) -> u64 {
+        match self.told {
+            Some(told) if told.used > target => told.reset_ms,
+            Some(_) => 0,
+            None => self.window.wait(now_ms, self.counter.period, target),
+        }
     }
 
     /// A call needs room for what it is charged, and for one token where nothing is reserved.
@@ -177,7 +199,7 @@ pub(super) fn applicable(
             Unit::Calls => 1,
             unit => reserved.amount(unit, counter.cached_input_weight),
         };
-        held.push(Held { counter: Counter { tag, ..counter }, charged, window: Window::default() });
+        held.push(Held { counter: Counter { tag, ..counter }, charged, window: Window::default(), told: None });
     }
     (held, subject)
 }

@@ -85,7 +85,7 @@ impl<D: SharedData> Ledger<'_, D> {
         let actual = |held: &Held| used.amount(held.counter.unit, held.counter.cached_input_weight);
         let concerned = |held: &Held| held.counter.unit != Unit::Calls && actual(held) != held.charged;
         let write = |packed: &mut Packed, held: &Held, capacity: usize| {
-            let Held { counter, charged, window } = held;
+            let Held { counter, charged, window, .. } = held;
             if reserved {
                 packed.true_up(counter.tag, counter.period, window.start_ms, *charged, actual(held));
             } else {
@@ -101,7 +101,7 @@ impl<D: SharedData> Ledger<'_, D> {
     /// high until the period has passed: he may be refused early, but never is one admitted too many.
     fn roll_back(&self, counters: &[Held]) {
         let write = |packed: &mut Packed, held: &Held, _: usize| {
-            let Held { counter, charged, window } = held;
+            let Held { counter, charged, window, .. } = held;
             let start_ms = window.at(self.now_ms, counter.period).start_ms;
             packed.true_up(counter.tag, counter.period, start_ms, *charged, 0);
         };
@@ -221,11 +221,11 @@ impl<D: SharedData> Ledger<'_, D> {
 
     fn charged(&self, mut counters: Vec<Held>) -> Charge {
         let would_limit = standing::would_refuse(&counters, self.now_ms);
-        for Held { counter, charged, window } in &mut counters {
+        for Held { counter, charged, window, .. } in &mut counters {
             *window = window.charged(self.now_ms, counter.period, *charged);
         }
         let (requests, tokens) = standing::headers(&counters, self.now_ms);
-        Charge { counters, slot_key: None, requests, tokens, would_limit, reserved: false }
+        Charge { counters, slot_key: None, requests, tokens, would_limit, reserved: false, shared: false }
     }
 }
 

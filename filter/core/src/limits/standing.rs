@@ -114,7 +114,7 @@ impl Rank {
         }
         let span = Span::from(held.counter.period);
         Some(match held.counter.maximum.checked_sub(held.needed()) {
-            Some(target) => Self { never: false, wait_ms: held.window.wait(now_ms, span, target) },
+            Some(target) => Self { never: false, wait_ms: held.wait(now_ms, target) },
             None => Self { never: true, wait_ms: span.length(span.start(now_ms)) },
         })
     }
@@ -211,7 +211,7 @@ fn tightest<'a>(counters: impl Iterator<Item = &'a Held> + Clone, now_ms: u64) -
 
 /// Until nothing of it is used any more, if nothing else is charged.
 pub(super) fn reset_ms(held: &Held, now_ms: u64) -> u64 {
-    held.window.wait(now_ms, held.counter.period, 0)
+    held.wait(now_ms, 0)
 }
 
 /// Compares remaining / limit without dividing; a limit of 0 has nothing remaining of anything.

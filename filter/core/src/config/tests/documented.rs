@@ -19,6 +19,7 @@ fn everywhere_unknown() -> (Value, usize) {
     policy["endpoints"][0]["tags"] = json!([{"key": "team", "value": "a"}]);
     policy["endpoints"][0]["config"]["served_entities"].as_array_mut().unwrap().extend(providers());
     edit(&mut policy, "/endpoints/0/ai_gateway/guardrails", json!(1));
+    edit(&mut policy, "/limits_store", json!({"rls": {"url": "http://127.0.0.1:8081"}}));
     edit(&mut policy, "/identity/groups_of", json!("()"));
     let objects = mark(&mut policy);
     (policy, objects)

@@ -4,6 +4,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::limits::rls::OnError;
 
 #[test]
 fn defaults() {
@@ -166,11 +167,65 @@ fn wrong_modes() {
             &[("/reserve", json!({"cap": 1}))],
             &["reserve: found a `cap` of 1, expected at least `default_max_tokens`, which is 1024"],
         ),
-        (
-            &[("/limits_store", json!({"rls": {"url": "http://127.0.0.1:8081"}}))],
-            &["limits_store: found an object, expected `local`: a remote limit store (`rls`) is not built yet"],
-        ),
         (&[("/limits_store", json!("redis"))], &["limits_store: found `redis`, expected `local`"]),
+    ]);
+}
+
+#[test]
+fn shared_limits() {
+    let config = compiled(&[("/limits_store", json!({"rls": {"url": "http://limits.example.com:8081"}}))]);
+    let rls = config.rls.unwrap();
+    assert_eq!(rls.cluster, Cluster::Rendered("weir-limits".to_owned()));
+    assert_eq!(rls.upstream.map(|upstream| (upstream.host, upstream.port)), Some(("limits.example.com".into(), 8081)));
+    assert_eq!((rls.domain.as_str(), rls.timeout_ms, rls.on_error), ("weir", 20, OnError::Local));
+    let all = json!({"rls": {"cluster": "engine", "domain": "prod", "timeout_ms": 5, "on_error": "deny"}});
+    let rls = compiled(&[("/limits_store", all)]).rls.unwrap();
+    assert_eq!((rls.cluster, rls.upstream), (Cluster::Existing("engine".to_owned()), None));
+    assert_eq!((rls.domain.as_str(), rls.timeout_ms, rls.on_error), ("prod", 5, OnError::Deny));
+
+    let with = |rls: Value| ("/limits_store", json!({ "rls": rls }));
+    let limits = "/endpoints/0/ai_gateway/rate_limits";
+    check_errors(&[
+        (
+            &[with(json!({}))],
+            &[
+                "limits_store.rls: found neither `url` nor `cluster`, expected the engine's `url`, or the name of a `cluster` \
+               that leads to it",
+            ],
+        ),
+        (
+            &[("/limits_store", json!({}))],
+            &["limits_store.rls: found nothing, expected `local`, or an object with `rls`"],
+        ),
+        (
+            &[with(json!({"url": "http://e/rls", "timeout_ms": 0, "on_error": "block"}))],
+            &[
+                "limits_store.rls.url: found `http://e/rls`, expected a URL without a path: the protocol fixes it",
+                "limits_store.rls.timeout_ms: found `0`, expected a whole number from 1 to 10000",
+                "limits_store.rls.on_error: found `block`, expected one of `local`, `allow`, `deny`",
+            ],
+        ),
+        (
+            &[with(json!({"cluster": "c".repeat(126)}))],
+            &[&format!(
+                "limits_store.rls.cluster: found `{}…`, expected a name of at most 125 characters",
+                "c".repeat(80)
+            )],
+        ),
+        (
+            &[
+                with(json!({"cluster": "engine"})),
+                (
+                    limits,
+                    json!([{"tokens": 4_294_967_295_u64, "renewal_period": "day"},
+                                {"tokens": 4_294_967_296_u64, "renewal_period": "month"}]),
+                ),
+            ],
+            &[
+                "endpoints[0].ai_gateway.rate_limits[1]: found a `tokens` of 4294967296 tokens, expected at most 4294967295 \
+               with `limits_store.rls`: its protocol has no larger number",
+            ],
+        ),
     ]);
 }
 

@@ -228,6 +228,13 @@ impl Stream<'_> {
         self.sent = self.rig.host.request_body.borrow().clone();
     }
 
+    /// The engine of `limits_store.rls` answers, or fails with a gRPC status.
+    pub fn verdict(&mut self, status: u32, message: &[u8]) {
+        self.rig.host.answer.replace(message.to_vec());
+        self.input(Input::Answer { status, size: message.len() });
+        self.sent = self.rig.host.request_body.borrow().clone();
+    }
+
     /// Weir's own answer.
     pub fn reply(&self) -> Seen {
         let reply = self.rig.host.reply.borrow();

@@ -1,0 +1,165 @@
+//! `limits_store.rls` through whole exchanges: the request waits for the engine, its verdict decides, and where there is none,
+//! `on_error` does.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use serde_json::{Value, json};
+
+use super::drive::*;
+use crate::{
+    host::{Input, Verdict},
+    metrics::Metric,
+};
+
+/// gRPC's `DEADLINE_EXCEEDED`.
+const LATE: u32 = 4;
+
+fn rig(on_error: &str, limits: Value) -> Rig {
+    let mut policy = policy();
+    policy["limits_store"] = json!({"rls": {"url": "http://127.0.0.1:8081", "on_error": on_error}});
+    policy["endpoints"][0]["ai_gateway"]["rate_limits"] = limits;
+    Rig::new(&policy)
+}
+
+fn calls_and_tokens() -> Value {
+    json!([{"key": "user", "calls": 2, "tokens": 100, "renewal_period": "minute"}])
+}
+
+/// Of two descriptors: code, limit and what remains; 30 seconds to go.
+fn answer(code: u8, statuses: &[(u8, u8, u8)]) -> Vec<u8> {
+    let mut out = vec![0x08, code];
+    for (code, limit, remaining) in statuses {
+        let status = [0x08, *code, 0x12, 2, 0x08, *limit, 0x18, *remaining, 0x22, 2, 0x08, 30];
+        out.extend([0x12, 12]);
+        out.extend(status);
+    }
+    out
+}
+
+#[test]
+fn the_request_waits_and_goes_on_as_it_would_have() {
+    let rig = rig("deny", calls_and_tokens());
+    let mut stream = rig.chat(OPENAI, &chat(json!({})));
+    assert_eq!(stream.verdict, Verdict::Pause);
+    assert_eq!(rig.host.asked.borrow().len(), 1);
+    assert!(rig.host.request_headers.borrow().value("authorization").is_some_and(|key| key == b"Bearer alice-key"));
+    stream.verdict(0, &answer(1, &[(1, 2, 1), (1, 100, 60)]));
+    assert!(stream.is_sent());
+    let seen = stream.answered();
+    assert_eq!(seen.header("x-ratelimit-remaining-requests"), Some("1"));
+    assert_eq!(seen.header("x-ratelimit-remaining-tokens"), Some("60"));
+    assert_eq!(seen.header("x-ratelimit-reset-requests"), Some("30s"));
+    stream.input(Input::Log);
+    // 7 + 5 tokens, of both counters none here.
+    let reported = rig.host.reported.borrow();
+    assert_eq!(reported.len(), 1);
+    assert_eq!(reported[0][..8], [0x0a, 4, b'w', b'e', b'i', b'r', 0x18, 12]);
+    assert!(!rig.host.data.borrow().keys().any(|key| key.starts_with("weir.e.")), "counted elsewhere");
+}
+
+#[test]
+fn a_refusal_says_which_limit_and_until_when() {
+    let rig = rig("local", calls_and_tokens());
+    for (statuses, code, remaining) in [
+        ([(2, 2, 0), (1, 100, 60)], "rate_limit_exceeded", "0"),
+        // A look at tokens that are used up: the engine says OK, since nothing was added.
+        ([(1, 2, 1), (1, 100, 0)], "rate_limit_exceeded", "1"),
+    ] {
+        let mut stream = rig.chat(OPENAI, &chat(json!({})));
+        stream.verdict(0, &answer(1, &statuses));
+        let seen = stream.reply();
+        stream.input(Input::Log);
+        assert_eq!((seen.status, seen.json()["error"]["code"].as_str()), (429, Some(code)));
+        assert_eq!(seen.header("retry-after"), Some("30"));
+        assert_eq!(seen.header("x-ratelimit-remaining-requests"), Some(remaining));
+    }
+    assert_eq!(rig.counted(Metric::LimitsRefused), 2);
+    let rows = rig.rows();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row["detail"]["limit"] == "user per minute" && row["row"]["status_code"] == 429));
+    assert!(rig.host.reported.borrow().is_empty());
+}
+
+#[test]
+fn without_an_answer_on_error_decides() {
+    for (on_error, statuses) in [("local", [200, 200, 429]), ("allow", [200; 3]), ("deny", [503; 3])] {
+        let rig = rig(on_error, calls_and_tokens());
+        for (n, expected) in statuses.into_iter().enumerate() {
+            let mut stream = rig.chat(OPENAI, &chat(json!({})));
+            match n {
+                0 => stream.verdict(LATE, &[]),
+                1 => stream.verdict(0, &[0xff]),
+                _ => stream.verdict(0, &answer(0, &[])),
+            }
+            let status = if stream.is_sent() { stream.answered().status } else { stream.reply().status };
+            assert_eq!(status, expected, "{on_error}, request {n}");
+            if expected == 503 {
+                assert_eq!(stream.reply().header("retry-after"), Some("1"));
+            }
+        }
+        assert_eq!(rig.counted(Metric::RlsFailed), 3);
+        assert!(rig.host.reported.borrow().is_empty(), "{on_error}: the engine did not admit them");
+    }
+}
+
+#[test]
+fn an_engine_that_is_down_is_not_asked_each_time() {
+    let rig = rig("allow", calls_and_tokens());
+    let asked = || rig.host.asked.borrow().len();
+    for _ in 0..5 {
+        rig.chat(OPENAI, &chat(json!({}))).verdict(LATE, &[]);
+    }
+    assert_eq!(rig.host.lines.borrow().len(), 1, "{:?}", rig.host.lines);
+    for _ in 0..10 {
+        assert!(rig.chat(OPENAI, &chat(json!({}))).is_sent(), "nothing to wait for");
+    }
+    assert_eq!((asked(), rig.counted(Metric::RlsSkipped)), (5, 10));
+    rig.wait_ms(500);
+    let mut probe = rig.chat(OPENAI, &chat(json!({})));
+    assert!(rig.chat(OPENAI, &chat(json!({}))).is_sent(), "one probe at a time");
+    probe.verdict(0, &answer(1, &[(1, 2, 1), (1, 100, 60)]));
+    rig.chat(OPENAI, &chat(json!({})));
+    assert_eq!(asked(), 7);
+    assert!(rig.host.lines.borrow()[1].contains("answers again"), "{:?}", rig.host.lines);
+}
+
+#[test]
+fn who_is_gone_is_recorded_and_his_answer_changes_nothing() {
+    let rig = rig("local", calls_and_tokens());
+    let mut stream = rig.chat(OPENAI, &chat(json!({})));
+    stream.input(Input::Log);
+    stream.verdict(0, &answer(1, &[(1, 2, 1), (1, 100, 60)]));
+    assert_eq!(stream.verdict, Verdict::Pause, "nothing is resumed");
+    drop(stream);
+    let rows = rig.rows();
+    assert_eq!((rows.len(), rows[0]["row"]["status_code"].as_u64()), (1, Some(499)));
+}
+
+#[test]
+fn who_is_under_no_limit_does_not_wait() {
+    let rig = rig("deny", json!([{"key": "user", "principal": "bob", "calls": 2, "renewal_period": "minute"}]));
+    assert!(rig.chat(OPENAI, &chat(json!({}))).is_sent());
+    assert!(rig.host.asked.borrow().is_empty());
+}
+
+#[test]
+fn trailers_do_not_go_on_before_the_verdict() {
+    let rig = rig("deny", calls_and_tokens());
+    let mut stream = rig.open(&[("authorization", "Bearer alice-key")], false);
+    stream.body(&chat(json!({})), false);
+    stream.trailers();
+    assert_eq!(stream.verdict, Verdict::Pause);
+    assert_eq!(rig.host.calls.borrow().get("remove_request_trailers"), Some(&1));
+    stream.verdict(0, &answer(1, &[(1, 2, 1), (1, 100, 60)]));
+    assert!(stream.is_sent());
+}
+
+#[test]
+fn what_an_engine_counts_is_null_in_ones_own_limits() {
+    let rig = rig("local", calls_and_tokens());
+    let headers = [(":method", "GET"), (":path", "/weir/v1/limits"), ("authorization", "Bearer alice-key")];
+    let seen = rig.send(&headers, "").reply();
+    let row = &seen.json()["data"][0];
+    assert_eq!((&row["limit"], &row["used"], &row["remaining"]), (&json!(2), &Value::Null, &Value::Null));
+}

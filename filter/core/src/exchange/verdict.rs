@@ -1,0 +1,110 @@
+//! The engine of `limits_store.rls` has been asked, and the request waits: what it says, or what `on_error` says in its
+//! place, sends the request on or ends it. The wait is bounded by `timeout_ms`, which Envoy keeps.
+
+use super::{
+    Gateway, Phase,
+    close::Replied,
+    facts::Facts,
+    gate::{self, Admitted, Asked},
+    send::Prepared,
+};
+use crate::{
+    config::Endpoint,
+    host::{Effect, Host, Step},
+    limits::rls::{Fault, Rls, Turn},
+    metrics::Metric,
+};
+
+/// gRPC's `OK`.
+const OK: u32 = 0;
+
+/// The request is made and not sent.
+#[derive(Debug)]
+pub struct AwaitVerdict {
+    facts: Facts,
+    asked: Asked,
+    prepared: Prepared,
+}
+
+impl AwaitVerdict {
+    pub fn new(facts: Facts, asked: Asked, prepared: Prepared) -> Self {
+        Self { facts, asked, prepared }
+    }
+
+    pub fn answered(self: Box<Self>, gateway: &Gateway, status: u32, size: usize, host: &impl Host) -> (Phase, Step) {
+        let Self { mut facts, asked, prepared } = *self;
+        let (Some(endpoint), Some(rls)) = (facts.endpoint(gateway), &gateway.config.rls) else {
+            return Replied::new(facts, gate::LOST).reply();
+        };
+        let mut effects = Vec::new();
+        let verdict = judged(rls, endpoint, &mut facts, asked, (status, size), &mut effects, host);
+        match verdict {
+            Ok(mut admitted) => {
+                effects.append(&mut admitted.effects);
+                prepared.send(facts, Admitted { effects, ..admitted }, host)
+            }
+            Err(mut refused) => {
+                effects.append(&mut refused.effects);
+                Replied::at_gate(facts, &prepared.plan, gate::Refused { effects, ..*refused }).reply()
+            }
+        }
+    }
+
+    /// The client went away before there was a verdict. What the engine charges stays charged.
+    pub fn abandoned(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+        Replied::abandoned(self.facts).close(gateway, host)
+    }
+
+    /// Envoy has ended the request itself.
+    pub fn answered_by_envoy(self, host: &impl Host) -> (Phase, Step) {
+        Replied::ended_by_envoy(self.facts, host)
+    }
+}
+
+fn judged(
+    rls: &Rls,
+    endpoint: &Endpoint,
+    facts: &mut Facts,
+    asked: Asked,
+    (status, size): (u32, usize),
+    effects: &mut Vec<Effect>,
+    host: &impl Host,
+) -> Result<Admitted, Box<gate::Refused>> {
+    let now_ms = host.now() / 1_000_000;
+    let reserved = asked.reserved;
+    let judged = match status {
+        OK => endpoint.limits.judge(asked.held, &host.answer(size), now_ms),
+        _ => Err(Fault::Unreadable),
+    };
+    match judged {
+        Ok(admission) => {
+            note(rls, rls.circuit.answered(), effects);
+            gate::heed(endpoint, facts, admission, now_ms)
+        }
+        Err(fault) => {
+            effects.push(Effect::Count(Metric::RlsFailed, 1));
+            let turn = rls.circuit.failed(now_ms);
+            if fault == Fault::NoSuchLimit && turn == Turn::Opened {
+                effects.push(Effect::Warn(format!(
+                    "limits_store.rls: the engine has no limits for domain `{}`: give it what `weir render ratelimit` writes",
+                    rls.domain
+                )));
+            }
+            note(rls, turn, effects);
+            gate::without_engine(rls, endpoint, facts, reserved, host)
+        }
+    }
+}
+
+/// A line for the log when the engine goes and when it comes back.
+fn note(rls: &Rls, turn: Turn, effects: &mut Vec<Effect>) {
+    let cluster = rls.cluster.name();
+    effects.extend(match turn {
+        Turn::None => None,
+        Turn::Opened => Some(Effect::Warn(format!(
+            "limits_store.rls: cluster `{cluster}` does not answer within {} ms: `on_error` decides until it does",
+            rls.timeout_ms
+        ))),
+        Turn::Closed => Some(Effect::Warn(format!("limits_store.rls: cluster `{cluster}` answers again"))),
+    });
+}
