@@ -216,8 +216,33 @@ pub struct Endpoint {
     pub permissions: Option<Vec<Permission>>,
     /// `usage_tracking_config.enabled`; true where it is absent.
     pub usage_tracking: bool,
+    /// `inference_table_config`, where it is enabled.
+    pub inference_table: Option<InferenceTable>,
     /// As configured: shown by the lists, of no effect.
     pub description: Option<String>,
+}
+
+/// Where an endpoint's requests and answers are logged: table `<catalog>.<schema>.<prefix>_payload`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InferenceTable {
+    pub catalog: String,
+    pub schema: String,
+    pub prefix: String,
+    /// The share of requests that is logged, 0 to 1.
+    pub sampling_fraction: f64,
+}
+
+impl InferenceTable {
+    /// Whether the request with this id is logged: by the first 64 bits of the id's SHA-256, so that whoever has the id comes to
+    /// the same answer.
+    pub fn takes(&self, id: &str) -> bool {
+        if self.sampling_fraction >= 1.0 {
+            return true;
+        }
+        let drawn = Sha256::digest(id).first_chunk().map_or(u64::MAX, |first| u64::from_be_bytes(*first));
+        // 2^64: an f64 holds 53 bits of either, far more than a fraction says.
+        (drawn as f64) < self.sampling_fraction * 18_446_744_073_709_551_616.0
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

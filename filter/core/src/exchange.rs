@@ -12,7 +12,7 @@
 //! AwaitAnswer ─ client gone ────────────────────────────────┤
 //!      │  the last attempt's headers                        │
 //!      ▼                                                    │
-//! ReadAnswer ─ usage as it passes ──────────────────────────┘  settle, record
+//! ReadAnswer ─ usage as it passes (LogAnswer: the text too) ┘  settle, record
 //! ```
 
 mod answer;
@@ -23,6 +23,7 @@ mod gate;
 mod headers;
 mod listed;
 mod own;
+mod payload;
 
 use std::rc::Rc;
 
@@ -45,6 +46,8 @@ enum Phase {
     AwaitBody(Box<body::AwaitBody>),
     AwaitAnswer(Box<answer::AwaitAnswer>),
     ReadAnswer(Box<answer::ReadAnswer>),
+    /// The same, where an inference table takes what the caller sees.
+    LogAnswer(Box<answer::ReadAnswer>),
     Replied(Box<close::Replied>),
     Outside,
     Settled,
@@ -64,12 +67,20 @@ impl Exchange {
             (Phase::AwaitBody(phase), Input::RequestBody { size, end }) => phase.body(gateway, size, end, host),
             (Phase::AwaitBody(phase), Input::RequestTrailers) => phase.trailers(gateway, host),
             (Phase::AwaitBody(phase), Input::ResponseHeaders { .. }) => phase.answered_by_envoy(host),
-            (Phase::AwaitAnswer(phase), Input::ResponseHeaders { end }) => phase.headers(gateway, end, host),
+            (Phase::AwaitAnswer(phase), Input::ResponseHeaders { end }) => {
+                payload::begun(phase.headers(gateway, end, host), host)
+            }
             (Phase::ReadAnswer(phase), Input::ResponseBody { size, end }) => phase.body(size, end, host),
             (Phase::ReadAnswer(phase), Input::ResponseTrailers) => phase.trailers(host),
+            (Phase::LogAnswer(phase), Input::ResponseBody { size, end }) => {
+                payload::passed(phase.body(size, end, host), size, end, host)
+            }
+            (Phase::LogAnswer(phase), Input::ResponseTrailers) => payload::passed(phase.trailers(host), 0, true, host),
             (Phase::AwaitBody(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (Phase::AwaitAnswer(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
-            (Phase::ReadAnswer(phase), Input::Log | Input::Done) => phase.close(gateway, host),
+            (Phase::ReadAnswer(phase) | Phase::LogAnswer(phase), Input::Log | Input::Done) => {
+                phase.close(gateway, host)
+            }
             (Phase::Replied(phase), Input::Log | Input::Done) => phase.close(gateway, host),
             // Of a refused request nothing goes on, whatever of it still comes.
             (phase @ Phase::Replied(_), Input::RequestBody { .. } | Input::RequestTrailers) => (phase, Step::wait()),

@@ -1,7 +1,9 @@
 //! The rows of DESIGN.md section 6: one NDJSON line each, formatted once. Every column is always there, `null` where
-//! nothing is known. No prompt, no answer, no secret.
+//! nothing is known. No secret, and in none but a payload's row a prompt or an answer.
 
+mod columns;
 mod line;
+pub mod payload;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +16,7 @@ use crate::{
     time::rfc3339,
     usage::Usage,
 };
+use columns::Columns;
 use line::Line;
 
 const SCHEMA_VERSION: u32 = 1;
@@ -136,15 +139,13 @@ fn usage_line(exchanged: &Exchanged<'_>, counts: Option<&BTreeMap<u16, u64>>) ->
     line.raw("},\"detail\":{");
     detail(&mut line, exchanged, counts.is_none());
     if let Some(counts) = counts {
-        line.key("\"counts\":{");
-        counts.iter().for_each(|(status, count)| line.number(&format!("\"{status}\":"), Some(*count)));
-        line.raw("}");
+        line.counts("\"counts\":", counts);
     }
     line.finish("}}")
 }
 
 /// `system.serving.endpoint_usage`: 14 columns.
-fn usage_columns(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool) {
+fn usage_columns(line: &mut impl Columns, exchanged: &Exchanged<'_>, of_a_request: bool) {
     let Exchanged { config, usage, .. } = exchanged;
     line.text("\"account_id\":", config.account_id.as_deref());
     line.text("\"workspace_id\":", config.workspace_id.as_deref());
@@ -163,7 +164,7 @@ fn usage_columns(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool)
 }
 
 /// The `detail` object of DESIGN.md section 6.
-fn detail(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool) {
+fn detail(line: &mut impl Columns, exchanged: &Exchanged<'_>, of_a_request: bool) {
     let Exchanged { usage, entity, .. } = exchanged;
     let since_received = |at: u64| at.saturating_sub(exchanged.received_at) / 1_000_000;
     let price = entity.and_then(|entity| entity.price.as_ref()).filter(|_| usage.source.is_some());
@@ -171,8 +172,8 @@ fn detail(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool) {
     line.text("\"endpoint_name\":", exchanged.endpoint.map(|endpoint| endpoint.name.as_str()));
     line.text("\"served_entity_name\":", entity.map(|entity| entity.name.as_str()));
     line.text("\"api\":", of_a_request.then_some(exchanged.api));
-    line.list("\"groups\":", groups, |line, group| line.string(group));
-    line.list("\"attempts\":", exchanged.attempts, attempt);
+    line.texts("\"groups\":", groups);
+    line.objects("\"attempts\":", exchanged.attempts, attempt);
     line.number("\"latency_ms\":", Some(since_received(exchanged.ended_at)));
     line.number("\"time_to_first_byte_ms\":", exchanged.first_byte_at.map(since_received));
     line.text("\"token_source\":", usage.source.map(|source| source.name()));
@@ -191,13 +192,11 @@ fn detail(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool) {
     line.text("\"config_hash\":", Some(&exchanged.config.hash));
 }
 
-fn attempt(line: &mut Line, attempt: &Attempted<'_>) {
-    line.raw("{");
+fn attempt(line: &mut impl Columns, attempt: &Attempted<'_>) {
     line.text("\"served_entity_name\":", Some(attempt.served_entity_name));
     line.number("\"status_code\":", attempt.status_code.map(u64::from));
     line.text("\"error\":", attempt.error);
     line.number("\"latency_ms\":", Some(attempt.latency_ms));
-    line.raw("}");
 }
 
 #[derive(Serialize)]

@@ -3,7 +3,7 @@
 //! [`neutral`]; what cannot be carried from one to the other is dropped or refused as `docs/translation.md` says.
 
 pub mod client;
-mod events;
+pub(crate) mod events;
 pub mod json;
 pub mod neutral;
 pub mod provider;

@@ -32,7 +32,8 @@ pub(super) fn read<'a>(
 ) -> Option<Endpoint> {
     let mut endpoint = field.object()?;
     let name = endpoint.read("name", "the endpoint's name", |name| claims.read_endpoint(name, index));
-    let gateway = endpoint.read_or("ai_gateway", Gateway::default(), |field| ai_gateway::read(field, owner.is_logged));
+    let gateway =
+        endpoint.read_or("ai_gateway", Gateway::default(), |field| ai_gateway::read(field, name, owner.is_logged));
     let core = endpoint.read("config", "an object with `served_entities`", |field| {
         let has_fallback = gateway.as_ref().is_some_and(|gateway| gateway.has_fallback);
         read_core(field, name, has_fallback, owner, claims)
@@ -57,6 +58,7 @@ pub(super) fn read<'a>(
         limits: Limits::new(name?, limits, owner.rules),
         permissions: permissions?,
         usage_tracking: gateway.usage_tracking,
+        inference_table: gateway.inference_table,
         description: description?,
     })
 }
@@ -211,6 +213,6 @@ fn reject_capture(core: &mut Object<'_>) {
     if matches!(field.node.entry("enabled"), Some(Node::Flag(false))) {
         field.warn("a key that Databricks gave up", "nothing: it has no effect in Weir");
     } else {
-        field.reject_unbuilt("recording into inference tables");
+        field.reject("no such key: Databricks gave it up for `ai_gateway.inference_table_config`");
     }
 }

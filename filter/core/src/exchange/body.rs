@@ -1,6 +1,8 @@
 //! The whole request is there: endpoint, permission, limits, plan, and the first attempt's request.
 
-use super::{Gateway, Phase, answer::AwaitAnswer, close::Replied, facts::Facts, gate, headers::permitted, own};
+use super::{
+    Gateway, Phase, answer::AwaitAnswer, close::Replied, facts::Facts, gate, headers::permitted, own, payload,
+};
 use crate::{
     api::Api,
     attempt::{self, Handover},
@@ -64,7 +66,10 @@ impl AwaitBody {
 
     fn whole(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         let body = host.request_body(self.size);
-        self.send(gateway, &body, host).unwrap_or_else(Replied::reply)
+        match self.send(gateway, &body, host) {
+            Ok((phase, step)) => (payload::kept(gateway, phase, body), step),
+            Err(refused) => refused.reply(),
+        }
     }
 
     fn send(self, gateway: &Gateway, body: &[u8], host: &impl Host) -> Result<(Phase, Step), Box<Replied>> {

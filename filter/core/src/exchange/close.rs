@@ -5,6 +5,7 @@ use super::{
     answer::{AwaitAnswer, Body, ReadAnswer},
     facts::Facts,
     gate,
+    payload::Payload,
 };
 use crate::{
     attempt::{ATTEMPTS, Failure, Note, read_notes},
@@ -92,13 +93,14 @@ impl Replied {
             complete: self.status != CLIENT_GONE,
             ..nothing_used(gateway, &self.facts, endpoint, entity, host)
         };
-        (Phase::Settled, Step::next(recorded(gateway, &exchanged, true)))
+        (Phase::Settled, Step::next(recorded(gateway, &exchanged, true, None)))
     }
 }
 
 impl AwaitAnswer {
     /// The client went away before the answer began. Access logs read the request's headers after this.
-    pub fn abandoned(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+    pub fn abandoned(mut self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+        let payload = self.facts.payload.take();
         let endpoint = self.facts.endpoint(gateway);
         let entities = endpoint.map(|endpoint| endpoint.entities.as_slice()).unwrap_or_default();
         let notes = host.property(&[ATTEMPTS]).map(|state| read_notes(&state)).unwrap_or_default();
@@ -112,7 +114,8 @@ impl AwaitAnswer {
         }
         let mut effects = gate::settled(endpoint, None, &self.charge, Usage::default(), host);
         self.facts.restore(gateway, &mut effects);
-        effects.extend(recorded(gateway, &Exchanged { status: CLIENT_GONE, attempts: &attempts, ..exchanged }, false));
+        let exchanged = Exchanged { status: CLIENT_GONE, attempts: &attempts, ..exchanged };
+        effects.extend(recorded(gateway, &exchanged, false, payload));
         (Phase::Settled, Step::next(effects))
     }
 }
@@ -129,6 +132,7 @@ impl ReadAnswer {
                 (Read { complete: true, ..Read::default() }, Usage::default())
             }
         };
+        let payload = self.facts.payload.take();
         let endpoint = self.facts.endpoint(gateway);
         let entities = endpoint.map(|endpoint| endpoint.entities.as_slice()).unwrap_or_default();
         let (answered, entity) = endpoint.and_then(|endpoint| self.entity(endpoint)).unzip();
@@ -149,7 +153,7 @@ impl ReadAnswer {
             first_byte_at: Some(self.first_byte_at),
             ..nothing_used(gateway, &self.facts, endpoint, entity, host)
         };
-        effects.extend(recorded(gateway, &exchanged, false));
+        effects.extend(recorded(gateway, &exchanged, false, payload));
         (Phase::Settled, Step::next(effects))
     }
 }
@@ -180,14 +184,15 @@ fn nothing_used<'a>(
 }
 
 /// The record goes to the outbox and to access logs. Refusals before an endpoint is known are recorded wherever there is a
-/// collector; the rest where the endpoint wants its usage tracked.
-fn recorded(gateway: &Gateway, exchanged: &Exchanged<'_>, refused: bool) -> Vec<Effect> {
+/// collector; the rest where the endpoint wants its usage tracked, and its `payload` where it has a table for that.
+fn recorded(gateway: &Gateway, exchanged: &Exchanged<'_>, refused: bool, payload: Option<Box<Payload>>) -> Vec<Effect> {
     let row = record::usage_row(exchanged, refused);
     let mut effects = vec![Effect::SetState(USAGE, row.line.clone())];
     let is_tracked = exchanged.endpoint.is_none_or(|endpoint| endpoint.usage_tracking);
     if gateway.config.logging.is_some() && is_tracked {
         effects.push(Effect::Record(row));
     }
+    effects.extend(payload.and_then(|payload| payload.row(exchanged)).map(Effect::Record));
     effects
 }
 

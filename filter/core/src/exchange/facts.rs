@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::Gateway;
+use super::{Gateway, payload::Payload};
 use crate::{
     api::Api,
     caller::Caller,
@@ -41,6 +41,8 @@ pub struct Facts {
     pub prompt_characters: Option<u64>,
     /// What would have refused the request, were it not in shadow mode: a limit's label, or `permissions`.
     pub would_limit: Option<String>,
+    /// Where the endpoint's inference table takes this request.
+    pub payload: Option<Box<Payload>>,
     headers: Headers,
 }
 
@@ -63,6 +65,7 @@ impl Facts {
             streaming: false,
             prompt_characters: None,
             would_limit: None,
+            payload: None,
             headers,
         }
     }

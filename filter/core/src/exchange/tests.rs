@@ -9,6 +9,7 @@ mod fallback;
 mod limits;
 mod limits_more;
 mod orders;
+mod payload;
 mod record;
 mod refusals;
 mod route;

@@ -16,9 +16,6 @@ fn whole() {
     assert_eq!(
         lines(&invalid.problems),
         [
-            format!(
-                "{gateway}.inference_table_config.enabled: found `true`, expected `false`: inference tables are not built yet"
-            ),
             format!("{gateway}.guardrails: found an object, expected no such key: support of guardrails is not built yet"),
             "endpoints[0].config.served_entities[0].tokenizer: found `o200k_base`, expected no such key: the choice of a \
              tokenizer is not built yet"
@@ -52,7 +49,6 @@ fn built() -> Value {
     let entities = "/endpoints/0/config/served_entities";
     let gateway = "/endpoints/0/ai_gateway";
     for (pointer, value) in [
-        (&format!("{gateway}/inference_table_config/enabled"), json!(false)),
         (&format!("{gateway}/guardrails"), json!("()")),
         (&format!("{entities}/0/tokenizer"), json!("()")),
         (&format!("{entities}/1/price"), json!({"input_per_million_usd": 3, "output_per_million_usd": 15})),
