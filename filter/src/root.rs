@@ -13,7 +13,7 @@ use weir_core::{
     attempt::Attempt,
     config::{Config, MissingSecrets},
     exchange::Exchange,
-    export::{self, Exporter},
+    export::{self, Answer, Exporter},
     gateway::Gateway,
     host::Host,
     limits,
@@ -48,10 +48,11 @@ impl Root {
         if let Some(post) = post
             && !EnvoyHost.post(&post)
         {
-            exporter.borrow_mut().answered(None, &EnvoyHost);
+            exporter.borrow_mut().answered(&Answer::default(), &EnvoyHost);
         }
         let is_over = exporter.borrow_mut().is_over(&EnvoyHost);
         self.sinks.report(exporter, EnvoyHost);
+        exporter.borrow_mut().take_lost(true).iter().for_each(|line| log::warn!("{line}"));
         if is_over {
             EnvoyHost.done();
         }
@@ -61,7 +62,7 @@ impl Root {
 impl Context for Root {
     fn on_http_call_response(&mut self, _: u32, _: usize, _: usize, _: usize) {
         let Some(exporter) = &self.sinks.exporter else { return };
-        exporter.borrow_mut().answered(EnvoyHost.answer_status(), &EnvoyHost);
+        exporter.borrow_mut().answered(&EnvoyHost.answer(), &EnvoyHost);
         // The next batch, if one is due, need not wait for the next tick.
         self.tick();
     }

@@ -195,9 +195,19 @@ pub struct Logging {
     pub upstream: Upstream,
     /// The whole `authorization` value.
     pub authorization: Option<Secret>,
+    pub format: Format,
     pub flush_interval_ms: u64,
     pub max_batch_bytes: usize,
     pub max_buffered_bytes: usize,
+}
+
+/// What a collector takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Weir's own lines.
+    Ndjson,
+    /// OpenTelemetry's log records, as JSON over HTTP.
+    Otlp,
 }
 
 #[derive(Debug)]

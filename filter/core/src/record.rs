@@ -3,6 +3,7 @@
 
 mod columns;
 mod line;
+pub mod otlp;
 pub mod payload;
 
 use std::collections::BTreeMap;
@@ -10,14 +11,16 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
+    api::Api,
     caller::Caller,
-    config::{Config, Endpoint, Provider, ServedEntity},
+    config::{Config, Endpoint, Format, InferenceTable, Provider, ServedEntity},
     export::{Row, RowKind},
     time::rfc3339,
     usage::Usage,
 };
-use columns::Columns;
+pub use columns::Columns;
 use line::Line;
+use payload::Bodies;
 
 const SCHEMA_VERSION: u32 = 1;
 /// Up to the first column; the version is [`SCHEMA_VERSION`].
@@ -30,6 +33,8 @@ pub struct Exchanged<'a> {
     /// Envoy's node id.
     pub gateway: &'a str,
     pub api: &'static str,
+    /// What was asked for, where a request came that far.
+    pub operation: Option<Api>,
     /// `databricks_request_id`: a UUID.
     pub id: &'a str,
     pub client_request_id: Option<&'a str>,
@@ -65,6 +70,7 @@ impl<'a> Exchanged<'a> {
             config,
             gateway,
             api: "",
+            operation: None,
             id,
             client_request_id: None,
             usage_context: &NO_CONTEXT,
@@ -111,23 +117,44 @@ pub fn usage_row(exchanged: &Exchanged<'_>, refused: bool) -> Row {
     Row { kind, status: exchanged.status, line: usage_line(exchanged, None) }
 }
 
+/// The payload of an exchange, for its endpoint's table.
+pub fn payload_row(exchanged: &Exchanged<'_>, table: &InferenceTable, bodies: &Bodies<'_>) -> Row {
+    match format(exchanged.config) {
+        Format::Ndjson => payload::row(exchanged, table, bodies),
+        Format::Otlp => otlp::payload(exchanged, table, bodies),
+    }
+}
+
+fn format(config: &Config) -> Format {
+    config.logging.as_ref().map_or(Format::Ndjson, |logging| logging.format)
+}
+
 /// Stands for `counts` refusals (by status) that had no row of their own.
 pub fn counts_row(config: &Config, gateway: &str, id: &str, now: u64, counts: &BTreeMap<u16, u64>) -> Row {
     let exchanged = Exchanged::blank(config, gateway, id, now);
-    Row { kind: RowKind::Stranger, status: 0, line: usage_line(&exchanged, Some(counts)) }
+    let line = match format(config) {
+        Format::Ndjson => usage_line(&exchanged, Some(counts)),
+        Format::Otlp => otlp::usage(&exchanged, Some(counts)),
+    };
+    Row { kind: RowKind::Stranger, status: 0, line }
 }
 
 /// A row for every served entity of the policy.
-pub fn entity_rows(config: &Config) -> impl Iterator<Item = Row> {
+pub fn entity_rows(config: &Config, now: u64) -> impl Iterator<Item = Row> {
     config.endpoints.iter().flat_map(move |endpoint| {
         endpoint.entities.iter().map(move |entity| {
-            let line = EntityLine {
-                table: "served_entities",
-                schema_version: SCHEMA_VERSION,
-                config_hash: &config.hash,
-                row: EntityRow::of(config, endpoint, entity),
+            let row = EntityRow::of(config, endpoint, entity);
+            let line = match format(config) {
+                Format::Ndjson => serde_json::to_vec(&EntityLine {
+                    table: "served_entities",
+                    schema_version: SCHEMA_VERSION,
+                    config_hash: &config.hash,
+                    row,
+                })
+                .unwrap_or_default(),
+                Format::Otlp => otlp::entity(config, &serde_json::to_value(row).unwrap_or_default(), now),
             };
-            Row { kind: RowKind::Entities, status: 0, line: serde_json::to_vec(&line).unwrap_or_default() }
+            Row { kind: RowKind::Entities, status: 0, line }
         })
     })
 }

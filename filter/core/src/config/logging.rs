@@ -1,7 +1,7 @@
 //! `logging`: where usage records go, how often and how many may wait.
 
 use super::{
-    Cluster, Logging, policy,
+    Cluster, Format, Logging, policy,
     reader::{Field, Word},
     secret, url,
 };
@@ -14,8 +14,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<Logging> {
     let upstream = logging.read("url", "the URL that records are posted to", url::read);
     let cluster = logging.read_if("cluster", policy::read_cluster);
     let authorization = logging.read_if("token", secret::bearer);
-    let format = logging.read_or("format", (), |format| {
-        format.choice(&[("ndjson", Word::Built(())), ("otlp", Word::Unbuilt("export to OpenTelemetry"))])
+    let format = logging.read_or("format", Format::Ndjson, |format| {
+        format.choice(&[("ndjson", Word::Built(Format::Ndjson)), ("otlp", Word::Built(Format::Otlp))])
     });
     let flush_interval_ms = logging.read_or("flush_interval_ms", 1_000, |ms| ms.whole(10..=60_000));
     let max_batch_bytes = logging.read_or("max_batch_bytes", 256 << 10, |bytes| bytes.bytes(1 << 10));
@@ -27,14 +27,17 @@ pub(super) fn read(field: &Field<'_>) -> Option<Logging> {
         let found = format!("`max_batch_bytes` ({batch}) above `max_buffered_bytes` ({buffered})");
         field.report(found, "a buffer that holds a batch");
     }
-    format?;
-    let upstream = upstream?;
+    let (upstream, format) = (upstream?, format?);
+    if format == Format::Otlp && !upstream.path_prefix.ends_with("/v1/logs") {
+        field.warn("a `url` that does not end in `/v1/logs`", "the path where an OTLP collector takes log records");
+    }
     Some(Logging {
         cluster: cluster?.map_or_else(|| Cluster::Rendered(CLUSTER.to_owned()), Cluster::Existing),
         authority: upstream.authority.clone(),
         path: if upstream.path_prefix.is_empty() { "/".to_owned() } else { upstream.path_prefix.clone() },
         upstream,
         authorization: authorization?,
+        format,
         flush_interval_ms: flush_interval_ms?,
         max_batch_bytes: max_batch_bytes?,
         max_buffered_bytes: max_buffered_bytes?,

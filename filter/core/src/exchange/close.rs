@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     attempt::{ATTEMPTS, Failure, Note, read_notes},
-    config::{Endpoint, Plan, ServedEntity},
+    config::{Endpoint, Format, Plan, ServedEntity},
     host::{Effect, Host, Step},
-    record::{self, Attempted, Exchanged},
+    record::{self, Attempted, Exchanged, otlp},
     reply::{Denied, Standings},
     response::Read,
     usage::Usage,
@@ -168,6 +168,7 @@ fn nothing_used<'a>(
 ) -> Exchanged<'a> {
     Exchanged {
         api: facts.api,
+        operation: facts.endpoint.map(|_| facts.asked),
         client_request_id: facts.client_request_id.as_deref(),
         usage_context: &facts.usage_context,
         trace_id: facts.trace_id(),
@@ -186,10 +187,13 @@ fn nothing_used<'a>(
 /// The record goes to the outbox and to access logs. Refusals before an endpoint is known are recorded wherever there is a
 /// collector; the rest where the endpoint wants its usage tracked, and its `payload` where it has a table for that.
 fn recorded(gateway: &Gateway, exchanged: &Exchanged<'_>, refused: bool, payload: Option<Box<Payload>>) -> Vec<Effect> {
-    let row = record::usage_row(exchanged, refused);
+    let mut row = record::usage_row(exchanged, refused);
     let mut effects = vec![Effect::SetState(USAGE, row.line.clone())];
     let is_tracked = exchanged.endpoint.is_none_or(|endpoint| endpoint.usage_tracking);
-    if gateway.config.logging.is_some() && is_tracked {
+    if let Some(logging) = gateway.config.logging.as_ref().filter(|_| is_tracked) {
+        if logging.format == Format::Otlp {
+            row.line = otlp::usage(exchanged, None);
+        }
         effects.push(Effect::Record(row));
     }
     effects.extend(payload.and_then(|payload| payload.row(exchanged)).map(Effect::Record));

@@ -8,8 +8,8 @@ use crate::{
     export::Row,
     host::{Effect, Host, Step, Verdict},
     record::{
-        Exchanged,
-        payload::{self, Bodies, Body},
+        self, Exchanged,
+        payload::{Bodies, Body},
     },
     response::{
         Reader,
@@ -129,7 +129,7 @@ impl Payload {
         };
         let request = self.request.as_deref().map_or(Body::TooLarge, Body::Text);
         let execution_duration_ms = exchanged.ended_at.saturating_sub(self.sent_at) / 1_000_000;
-        Some(payload::row(exchanged, table, &Bodies { request, response, execution_duration_ms }))
+        Some(record::payload_row(exchanged, table, &Bodies { request, response, execution_duration_ms }))
     }
 }
 

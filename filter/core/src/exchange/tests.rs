@@ -9,6 +9,7 @@ mod fallback;
 mod limits;
 mod limits_more;
 mod orders;
+mod otlp;
 mod payload;
 mod record;
 mod refusals;

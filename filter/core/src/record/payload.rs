@@ -11,6 +11,9 @@ use crate::{
     time::rfc3339,
 };
 
+/// Nothing but a payload's line begins like this.
+pub const HEAD: &str = "{\"table\":\"payload\"";
+
 /// What there is of one body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body<'a> {
@@ -39,7 +42,7 @@ pub struct Bodies<'a> {
 }
 
 pub fn row(exchanged: &Exchanged<'_>, table: &InferenceTable, bodies: &Bodies<'_>) -> Row {
-    let mut line = Line::new("{\"table\":\"payload\"");
+    let mut line = Line::new(HEAD);
     line.number("\"schema_version\":", Some(SCHEMA_VERSION.into()));
     line.text("\"catalog\":", Some(&table.catalog));
     line.text("\"schema\":", Some(&table.schema));

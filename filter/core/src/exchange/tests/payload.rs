@@ -38,6 +38,9 @@ fn a_row_has_every_column() {
     let mut stream = rig.chat(OPENAI, &sent);
     rig.wait_ms(120);
     let seen = stream.answered();
+    stream.input(Input::Log);
+    let told = rig.host.rows.borrow().iter().map(|row| crate::export::may_be_told(&row.line)).collect::<Vec<_>>();
+    assert_eq!(told, [true, false], "no payload in a log");
     let (usage, line) = rows(stream);
     let envelope =
         json!({"table": "payload", "schema_version": 1, "catalog": "main", "schema": "ai", "prefix": "chat"});
