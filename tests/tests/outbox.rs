@@ -30,8 +30,14 @@ async fn batches_are_packed_where_the_collector_unpacks() {
             _ => (200, None, ""),
         })
         .await;
-        let url = json!(format!("http://127.0.0.1:{}/v1/records", receiver.port));
-        let mut rig = Setup::new(&["a"], |at| policy(at).set("/logging/url", url.clone())).workers(1).start().await;
+        // To this machine batches go plain: the collector is one that lives elsewhere, by its name.
+        let far = |at: &Addresses| {
+            let url = json!("http://records.example.com/v1/records");
+            policy(at).set("/logging/url", url).set("/logging/cluster", json!("far"))
+        };
+        let port = receiver.port;
+        let setup = Setup::new(&["a"], far).edit(move |bootstrap, _| bootstrap.add_cluster("far", port));
+        let mut rig = setup.workers(1).start().await;
         for _ in 0..2 {
             assert_eq!(rig.load(50, 8, |_| call()).await.count(200), 50);
             assert_eq!(rig.envoy.wait_for_stat("weir.records_queued", 0, Duration::from_secs(10)).await, 0);

@@ -196,6 +196,8 @@ pub struct Logging {
     /// The whole `authorization` value.
     pub authorization: Option<Secret>,
     pub format: Format,
+    /// The collector is on this machine, where bytes cost less than packing them.
+    pub is_local: bool,
     pub flush_interval_ms: u64,
     pub max_batch_bytes: usize,
     pub max_buffered_bytes: usize,

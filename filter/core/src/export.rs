@@ -60,6 +60,8 @@ pub struct Bounds {
     pub max_batch_bytes: usize,
     pub max_buffered_bytes: usize,
     pub frame: Frame,
+    /// Also what need not wait goes packed.
+    pub packs_all: bool,
 }
 
 /// What became of rows, for the metrics.
@@ -176,7 +178,11 @@ impl Outbox {
             let part = self.parts.pop();
             let is_again = part.is_some();
             let batch = part.or_else(|| self.next_queued(now, closing))?;
-            let batch = if self.is_plain { batch.unpacked() } else { batch.packed() };
+            let batch = match (self.is_plain, self.bounds.packs_all) {
+                (true, _) => batch.unpacked(),
+                (false, true) => batch.packed(),
+                (false, false) => batch,
+            };
             self.in_flight = Some(InFlight { batch, on_its_way: false, is_again });
         }
         let sent = self.in_flight.as_mut()?;

@@ -1,5 +1,7 @@
 //! `logging`: where usage records go, how often and how many may wait.
 
+use std::net::IpAddr;
+
 use super::{
     Cluster, Format, Logging, policy,
     reader::{Field, Word},
@@ -35,11 +37,17 @@ pub(super) fn read(field: &Field<'_>) -> Option<Logging> {
         cluster: cluster?.map_or_else(|| Cluster::Rendered(CLUSTER.to_owned()), Cluster::Existing),
         authority: upstream.authority.clone(),
         path: if upstream.path_prefix.is_empty() { "/".to_owned() } else { upstream.path_prefix.clone() },
-        upstream,
         authorization: authorization?,
         format,
+        is_local: is_loopback(&upstream.host),
+        upstream,
         flush_interval_ms: flush_interval_ms?,
         max_batch_bytes: max_batch_bytes?,
         max_buffered_bytes: max_buffered_bytes?,
     })
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -59,6 +59,7 @@ impl Exporter {
             flush_interval_ms: logging.flush_interval_ms.saturating_sub(tick_ms(logging)),
             max_batch_bytes: logging.max_batch_bytes,
             max_buffered_bytes: logging.max_buffered_bytes,
+            packs_all: !logging.is_local,
             frame: match logging.format {
                 Format::Ndjson => Frame::NDJSON,
                 Format::Otlp => otlp::frame(&gateway.node),

@@ -6,7 +6,13 @@ use super::*;
 const MS: u64 = 1_000_000;
 
 fn outbox(max_batch_bytes: usize, max_buffered_bytes: usize) -> Outbox {
-    Outbox::new(Bounds { flush_interval_ms: 1_000, max_batch_bytes, max_buffered_bytes, frame: Frame::NDJSON })
+    Outbox::new(Bounds {
+        flush_interval_ms: 1_000,
+        max_batch_bytes,
+        max_buffered_bytes,
+        frame: Frame::NDJSON,
+        packs_all: true,
+    })
 }
 
 fn row(kind: RowKind, text: &str) -> Row {
