@@ -6,7 +6,7 @@ ENVOY ?= all
 .PHONY: help build demo test check core e2e clean
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 build: ## dist/weir.wasm for Envoy, and dist/weir for this machine
 	@scripts/build-wasm.sh
@@ -31,10 +31,27 @@ clean: ## remove what was built here; downloads in ~/.cache/weir stay
 	rm -rf target dist .demo
 
 # Measuring: neither is a part of `make test`, since both want a machine that is not too busy with other things.
-.PHONY: bench instructions
+.PHONY: bench instructions tokens tables estimates fuzz bench-tokens
 
 bench: ## Weir against bare Envoy, one table of ratios (under 25 minutes; QUICK=1: some 3); OTHER=PATH: a second wasm beside it
 	@python3 tests/bench/bench.py
 
 instructions: ## instructions of core's hot path under callgrind, compared with the checked-in figures (about a minute)
 	@scripts/instructions.sh
+
+# The token counter: what it is made of, and its proofs.
+
+tokens: ## the counts of 8,405 texts, 200,000 fuzz strings and all characters against Python's tiktoken (some 5 minutes)
+	@scripts/tokens.sh prove
+
+tables: ## makes the counter's tables anew of the official ranks, and the estimator's weights of the corpus
+	@scripts/tokens.sh tables
+
+estimates: ## the estimator's errors by language
+	@scripts/tokens.sh errors
+
+fuzz: ## random strings for SECONDS (60) to the counter and to another one
+	@scripts/tokens.sh fuzz $(or $(SECONDS),60)
+
+bench-tokens: ## the counter beside tiktoken and bpe-openai, natively and in Envoy (some 10 minutes)
+	@scripts/tokens.sh bench

@@ -33,7 +33,7 @@ binary=$(step "build the exchange bench (up to a minute)" build | tail -n 1)
 [[ -x $binary ]] || fail "cargo built no bench"
 
 found="$compiler"
-for case in plain-1k:200 plain-100k:20 stream-100:20 fallback:200 refused:200 outside:500; do
+for case in plain-1k:200 plain-100k:20 stream-100:20 translated-1k:200 translated-100k:20 translated-stream-100:20 fallback:200 refused:200 outside:500; do
   found+=$'\n'$(printf '%s %s' "${case%:*}" "$(count "$binary" "${case%:*}" "${case#*:}")")
 done
 if [[ ${1:-} == --update ]]; then
@@ -48,7 +48,7 @@ awk -v tolerance="$tolerance" '
     change = expected[$1] ? ($2 / expected[$1] - 1) * 100 : 100
     off = change > tolerance || change < -tolerance
     failed = failed || off
-    printf "%-12s %10d instructions, %10d expected, %+6.2f %%%s\n", $1, $2, expected[$1], change, off ? "  OFF" : ""
+    printf "%-22s %10d instructions, %10d expected, %+6.2f %%%s\n", $1, $2, expected[$1], change, off ? "  OFF" : ""
   }
   END { exit failed }' "$figures" <(printf '%s\n' "$found") || status=$?
 if ((status)) && [[ $(head -n 1 "$figures") != "$compiler" ]]; then

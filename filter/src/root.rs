@@ -11,13 +11,14 @@ use proxy_wasm::{
 };
 use weir_core::{
     attempt::Attempt,
-    config::{Config, MissingSecrets},
+    config::{Config, MissingSecrets, Tokenizer},
     exchange::Exchange,
     export::{self, Answer, Exporter},
     gateway::Gateway,
     host::Host,
     limits,
     metrics::Metric,
+    tokens::calibrate,
 };
 
 use crate::{
@@ -88,6 +89,10 @@ impl RootContext for Root {
             self.sinks.metrics.set(Metric::LimitCounters, 0, EnvoyHost);
         }
         export::create_key(&EnvoyHost);
+        let entities = gateway.config.endpoints.iter().flat_map(|endpoint| &endpoint.entities);
+        for entity in entities.filter(|entity| entity.tokenizer == Tokenizer::Ratio) {
+            calibrate::create_key(&EnvoyHost, &entity.id);
+        }
         if !self.is_attempt {
             self.sinks.metrics.set(Metric::ConfigRejected, 0, EnvoyHost);
             self.sinks.exporter = Exporter::new(gateway.clone()).map(|exporter| Rc::new(RefCell::new(exporter)));

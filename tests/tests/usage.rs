@@ -1,4 +1,4 @@
-//! What one request leaves in the collector: every column, real usage or an estimate that says so, and the gateway's own fields.
+//! What one request leaves in the collector: every column, real usage, a count, or an estimate that says so, and the gateway's own fields.
 
 use std::collections::BTreeSet;
 
@@ -95,19 +95,47 @@ async fn the_gateways_own_fields_stay_here_and_all_else_goes_on_as_it_is() {
     assert_eq!(received.header("content-length"), [received.body().len().to_string()]);
 }
 
+/// The prompt is 8 tokens of o200k_base, `user` 1, and 6 stand around them; the answer is 14 tokens.
 #[tokio::test]
-async fn without_reported_usage_it_is_estimated() {
+async fn without_reported_usage_it_is_counted() {
     let rig = rig().await;
-    let content = "x".repeat(39);
-    let said = json!({"a": {"no_usage": true, "content": content}});
-    let prompt = "How deep is the weir today?".len() as u64;
+    let said = json!({"a": {"no_usage": true, "content": "The weir is two metres deep, and the stream is calm."}});
     rig.send(Call::chat(ALICE, &chat("chat", json!({"mock": said})))).await;
     rig.stream(Call::chat(ALICE, &chat("chat", json!({"mock": said, "stream": true})))).await;
     for line in rig.collector.usage(2).await {
-        assert_eq!(line["detail"]["token_source"], "estimated");
-        assert_eq!(line["row"]["output_token_count"], (39 + 1) / 4, "{line}");
-        assert_eq!(line["row"]["input_token_count"], (prompt + 1) / 4, "{line}");
+        let row = &line["row"];
+        assert_eq!(line["detail"]["token_source"], "counted");
+        assert_eq!((&row["input_token_count"], &row["output_token_count"]), (&json!(15), &json!(14)), "{line}");
     }
+}
+
+/// What a provider reports of a tokenizer that Weir does not have teaches how its tokens compare: twice as many here.
+#[tokio::test]
+async fn another_tokenizers_ratio_is_learnt() {
+    let policy = |at: &Addresses| {
+        let endpoint =
+            Endpoint::new("chat").entity(at, "a", 100).set("/config/served_entities/0/tokenizer", json!("ratio"));
+        Policy::new(at).endpoint(endpoint)
+    };
+    let rig = Setup::new(&["a"], policy).start().await;
+    let long = json!([{"role": "user", "content": "How deep is the weir today? ".repeat(20)}]);
+    let unreported = json!({"messages": long, "mock": {"a": {"no_usage": true, "content": "Two metres."}}});
+    rig.send(Call::chat(ALICE, &chat("chat", unreported.clone()))).await;
+    let before = rig.collector.usage(1).await.remove(0);
+    assert_eq!(before["detail"]["token_source"], "estimated");
+    let counted = before["row"]["input_token_count"].as_u64().expect("a count");
+
+    let usage = json!({"prompt_tokens": 2 * counted, "completion_tokens": 3, "total_tokens": 2 * counted + 3});
+    let reported = json!({"messages": long, "mock": {"a": {"usage": usage}}});
+    // One request of 32 is learnt from, by chance: that none of 500 is has a probability of 1 in 8 million.
+    rig.load(500, 8, |_| Call::chat(ALICE, &chat("chat", reported.clone()))).await;
+    let lines = rig.collector.usage(501).await;
+    assert_eq!(lines.iter().filter(|line| line["detail"]["token_source"] == "reported").count(), 500);
+    rig.send(Call::chat(ALICE, &chat("chat", unreported))).await;
+    let lines = rig.collector.usage(502).await;
+    let after = lines.iter().filter(|line| line["detail"]["token_source"] == "estimated").map(|line| &line["row"]);
+    let inputs: Vec<_> = after.map(|row| row["input_token_count"].as_u64().expect("a count")).collect();
+    assert!(inputs.contains(&counted) && inputs.contains(&(2 * counted)), "{inputs:?}");
 }
 
 #[tokio::test]

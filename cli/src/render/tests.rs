@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use weir_core::{
     config::{
         Cluster, Config, Credential, Endpoint, Identity, Jwt, Logging, Names, Plan, Provider, Scope, Secret,
-        ServedEntity, Source, Task, Unmatched, Upstream,
+        ServedEntity, Source, Task, Tokenizer, Unmatched, Upstream,
     },
     limits::{Limits, Rules},
     paths::{PATHS, Target},
@@ -33,6 +33,7 @@ fn entity(name: &str, cluster: Cluster, upstream: Upstream) -> ServedEntity {
         upstream,
         first_byte_ms: 120_000,
         price: None,
+        tokenizer: Tokenizer::O200kBase,
     }
 }
 

@@ -23,7 +23,7 @@ const SECOND: u64 = 1_000_000_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let [case, times] = arguments.as_slice() else { return println!("usage: exchange CASE TIMES; CASE of {CASES:?}") };
+    let [case, times] = arguments.as_slice() else { return println!("usage: exchange CASE TIMES; CASE of {CASES}") };
     let times: u32 = times.parse().expect("TIMES is a number");
     let mut rig = Rig::new(case == "refused");
     for _ in 0..times {
@@ -36,7 +36,8 @@ fn main() {
     }
 }
 
-const CASES: [&str; 6] = ["plain-1k", "plain-100k", "stream-100", "fallback", "refused", "outside"];
+const CASES: &str =
+    "plain-1k plain-100k stream-100 translated-1k translated-100k translated-stream-100 fallback refused outside";
 
 /// Counted.
 #[inline(never)]
@@ -72,9 +73,15 @@ impl Rig {
     }
 
     fn exchange(&mut self, case: &str) {
-        let stream = case == "stream-100";
-        let size = if case == "plain-100k" { 100 << 10 } else { 1 << 10 };
-        let path = if case == "outside" { "/somewhere/else" } else { "/v1/chat/completions" };
+        let stream = case.ends_with("stream-100");
+        let size = if case.ends_with("-100k") { 100 << 10 } else { 1 << 10 };
+        // Anthropic's messages over a provider that speaks chat completions.
+        let is_translated = case.starts_with("translated");
+        let path = match case {
+            "outside" => "/somewhere/else",
+            _ if is_translated => "/v1/messages",
+            _ => "/v1/chat/completions",
+        };
         let body = request_body(size, stream);
         self.host.request(path, &body);
         let mut exchange = measured(|| Exchange::new(self.gateway.clone()));
@@ -82,6 +89,8 @@ impl Rig {
         self.gateway_step(&mut exchange, Input::RequestBody { size: body.len(), end: true });
         if case == "refused" {
             self.gateway_step(&mut exchange, Input::ResponseHeaders { end: false });
+        } else if is_translated {
+            self.translated(&mut exchange, body.len(), stream);
         } else {
             if case == "fallback" {
                 self.attempt(1, body.len(), "503");
@@ -102,10 +111,36 @@ impl Rig {
         for input in
             [Input::RequestHeaders { end: false }, Input::RequestBody { size, end: true }, headers, Input::Done]
         {
-            let step = measured(|| attempt.handle(input, &self.host));
-            self.apply(step);
+            self.attempt_step(&mut attempt, input);
         }
         measured(|| drop(attempt));
+    }
+
+    /// The attempt translates the request and each piece of the answer, before the gateway role sees it.
+    fn translated(&mut self, exchange: &mut Exchange, size: usize, stream: bool) {
+        self.host.fake.set_property("upstream/request_attempt_count", &1u64.to_le_bytes());
+        let mut attempt = measured(|| Attempt::new(self.gateway.clone()));
+        self.attempt_step(&mut attempt, Input::RequestHeaders { end: false });
+        self.attempt_step(&mut attempt, Input::RequestBody { size, end: true });
+        self.host.response("200", if stream { "text/event-stream" } else { "application/json" });
+        self.attempt_step(&mut attempt, Input::ResponseHeaders { end: false });
+        self.gateway_step(exchange, Input::ResponseHeaders { end: false });
+        let pieces = if stream { events() } else { vec![ANSWER.as_bytes().to_vec()] };
+        let last = pieces.len() - 1;
+        for (index, piece) in pieces.into_iter().enumerate() {
+            let (size, end) = (piece.len(), index == last);
+            *self.host.fake.response_chunk.borrow_mut() = piece;
+            self.attempt_step(&mut attempt, Input::ResponseBody { size, end });
+            let size = self.host.fake.response_chunk.borrow().len();
+            self.gateway_step(exchange, Input::ResponseBody { size, end });
+        }
+        self.attempt_step(&mut attempt, Input::Done);
+        measured(|| drop(attempt));
+    }
+
+    fn attempt_step(&mut self, attempt: &mut Attempt, input: Input) {
+        let step = measured(|| attempt.handle(input, &self.host));
+        self.apply(step);
     }
 
     fn answer(&mut self, exchange: &mut Exchange, stream: bool) {

@@ -98,14 +98,14 @@ impl Attempt {
         let Some(plan) = host.property(&[PLAN]).filter(|_| !end) else {
             return (Phase::AwaitAnswer { started_at }, Step::default());
         };
+        // The gateway role has addressed the first attempt.
+        if number <= 1 && !Handover::translates_first(&plan) {
+            return (Phase::AwaitAnswer { started_at }, Step::default());
+        }
         // The body is waited for also where it will not go: without the pause it could not be taken off any more.
         let handover = Handover::read(&plan).unwrap_or_default();
         if number <= 1 {
-            // The gateway role has addressed it.
-            return match handover.translates_first {
-                true => (Phase::AwaitBody { handover, number: 1, started_at, size: 0 }, paused()),
-                false => (Phase::AwaitAnswer { started_at }, Step::default()),
-            };
+            return (Phase::AwaitBody { handover, number: 1, started_at, size: 0 }, paused());
         }
         let Some((endpoint, entity)) = self.entity(&handover, number) else {
             return (Phase::AwaitBody { handover, number, started_at, size: 0 }, paused());

@@ -9,6 +9,7 @@ mod entity_id;
 mod error;
 mod external_model;
 mod identity;
+mod inference_table;
 mod logging;
 mod names;
 mod policy;
@@ -22,12 +23,14 @@ mod url;
 #[cfg(test)]
 mod tests;
 
-use std::{cell::RefCell, collections::HashMap, net::IpAddr};
+use std::{borrow::Cow, cell::RefCell, collections::HashMap, net::IpAddr};
 
 use sha2::{Digest, Sha256};
 
 pub use self::{
     error::{InvalidConfig, Problem},
+    inference_table::InferenceTable,
+    logging::{Format, Logging},
     secret::{Environment, MissingSecrets, Secret},
 };
 use crate::{caller::Principal, limits::Limits, translate::provider::Wire};
@@ -184,34 +187,6 @@ pub struct Cidr {
     pub prefix: u8,
 }
 
-/// `logging`.
-#[derive(Debug)]
-pub struct Logging {
-    pub cluster: Cluster,
-    /// `:authority` and `:path` of the POST.
-    pub authority: String,
-    pub path: String,
-    /// Where `cluster` is rendered.
-    pub upstream: Upstream,
-    /// The whole `authorization` value.
-    pub authorization: Option<Secret>,
-    pub format: Format,
-    /// The collector is on this machine, where bytes cost less than packing them.
-    pub is_local: bool,
-    pub flush_interval_ms: u64,
-    pub max_batch_bytes: usize,
-    pub max_buffered_bytes: usize,
-}
-
-/// What a collector takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Weir's own lines.
-    Ndjson,
-    /// OpenTelemetry's log records, as JSON over HTTP.
-    Otlp,
-}
-
 #[derive(Debug)]
 pub struct Endpoint {
     pub name: String,
@@ -222,7 +197,7 @@ pub struct Endpoint {
     pub plans: Vec<Plan>,
     /// Request headers that attempts set, of all entities: gone from the request before anybody but the provider meant can
     /// see them.
-    pub own_headers: Vec<String>,
+    pub own_headers: Vec<Cow<'static, str>>,
     pub limits: Limits,
     /// `None`: every identified caller.
     pub permissions: Option<Vec<Permission>>,
@@ -232,29 +207,6 @@ pub struct Endpoint {
     pub inference_table: Option<InferenceTable>,
     /// As configured: shown by the lists, of no effect.
     pub description: Option<String>,
-}
-
-/// Where an endpoint's requests and answers are logged: table `<catalog>.<schema>.<prefix>_payload`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InferenceTable {
-    pub catalog: String,
-    pub schema: String,
-    pub prefix: String,
-    /// The share of requests that is logged, 0 to 1.
-    pub sampling_fraction: f64,
-}
-
-impl InferenceTable {
-    /// Whether the request with this id is logged: by the first 64 bits of the id's SHA-256, so that whoever has the id comes to
-    /// the same answer.
-    pub fn takes(&self, id: &str) -> bool {
-        if self.sampling_fraction >= 1.0 {
-            return true;
-        }
-        let drawn = Sha256::digest(id).first_chunk().map_or(u64::MAX, |first| u64::from_be_bytes(*first));
-        // 2^64: an f64 holds 53 bits of either, far more than a fraction says.
-        (drawn as f64) < self.sampling_fraction * 18_446_744_073_709_551_616.0
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,6 +255,16 @@ pub struct ServedEntity {
     /// Per attempt, until the answer's headers. The same for all entities of an endpoint.
     pub first_byte_ms: u64,
     pub price: Option<Price>,
+    pub tokenizer: Tokenizer,
+}
+
+/// How tokens are counted that the provider does not report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokenizer {
+    /// By OpenAI's o200k_base, exactly.
+    O200kBase,
+    /// By o200k_base, times a ratio that is learnt from what the provider reports.
+    Ratio,
 }
 
 /// Whose API an entity speaks, and what of it is in the path or in headers.
@@ -359,7 +321,7 @@ impl Provider {
 pub enum Credential {
     /// A request header, its name in lower case, and its whole value.
     Header {
-        name: String,
+        name: Cow<'static, str>,
         value: Secret,
     },
     None,
@@ -367,7 +329,7 @@ pub enum Credential {
 
 impl Credential {
     /// The header that it stands in.
-    pub fn header(&self) -> Option<&str> {
+    pub fn header(&self) -> Option<&Cow<'static, str>> {
         match self {
             Self::Header { name, .. } => Some(name),
             Self::None => None,

@@ -7,6 +7,7 @@ mod exporter;
 mod gzip;
 mod lease;
 mod lost;
+mod row;
 mod strangers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,31 +19,8 @@ pub use lease::create_key;
 use lost::Lost;
 #[cfg(test)]
 pub(crate) use lost::may_be_told;
+pub use row::{Row, RowKind};
 use strangers::Strangers;
-
-/// One line, without the line's end, and what it is: that decides what goes first when the outbox is full.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    pub kind: RowKind,
-    /// The request's; 0 where the row is about none.
-    pub status: u16,
-    pub line: Vec<u8>,
-}
-
-/// In the order in which rows go when the outbox is full: the first one first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RowKind {
-    /// Refused before an endpoint was known.
-    Stranger,
-    Payload,
-    Refusal,
-    Usage,
-    Entities,
-}
-
-impl RowKind {
-    const ALL: [Self; 5] = [Self::Stranger, Self::Payload, Self::Refusal, Self::Usage, Self::Entities];
-}
 
 /// Waits after a failed batch: doubled from the first to the last, each shortened by up to half at random, so that a
 /// fleet does not come back all at once.

@@ -34,5 +34,6 @@ pub mod reply;
 pub mod request;
 pub mod response;
 pub mod time;
+pub mod tokens;
 pub mod translate;
 pub mod usage;

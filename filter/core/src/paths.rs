@@ -28,6 +28,8 @@ pub const PATHS: &[Path] = &[
     invocations("/gateway/{name}/mlflow/invocations", "/gateway/", "/mlflow/invocations"),
     local("/v1/models", Local::Models),
     local("/api/2.0/serving-endpoints", Local::ServingEndpoints),
+    // As MLflow's client for Databricks has it.
+    local("/api/2.0/serving-endpoints/", Local::ServingEndpoints),
     Path {
         named: Some(("/api/2.0/serving-endpoints/", "")),
         ..local("/api/2.0/serving-endpoints/{name}", Local::ServingEndpoint)
@@ -166,7 +168,7 @@ mod tests {
             ("/v1/messages?beta=true", Some(None)),
             ("/api/2.0/serving-endpoints", Some(None)),
             ("/api/2.0/serving-endpoints/a", Some(Some("a"))),
-            ("/api/2.0/serving-endpoints/", None),
+            ("/api/2.0/serving-endpoints/", Some(None)),
             ("/api/2.0/endpoints/", Some(None)),
             ("/api/2.0/endpoints/a", Some(Some("a"))),
             ("/api/2.0/endpoints", None),

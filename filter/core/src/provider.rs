@@ -79,13 +79,13 @@ pub fn strip_request(headers: &Headers, effects: &mut Vec<Effect>) {
 }
 
 /// The headers that attempts at these entities set, each once: see [`Endpoint::own_headers`].
-pub fn own_headers(entities: &[ServedEntity]) -> Vec<String> {
-    let mut names: Vec<String> =
-        entities.iter().filter_map(|entity| entity.credential.header()).map(Into::into).collect();
+pub fn own_headers(entities: &[ServedEntity]) -> Vec<Cow<'static, str>> {
+    let mut names: Vec<Cow<'static, str>> =
+        entities.iter().filter_map(|entity| entity.credential.header()).cloned().collect();
     for entity in entities {
         match &entity.provider {
-            Provider::Anthropic => names.push("anthropic-version".into()),
-            Provider::OpenAi { organization: Some(_) } => names.push("openai-organization".into()),
+            Provider::Anthropic => names.push(Cow::Borrowed("anthropic-version")),
+            Provider::OpenAi { organization: Some(_) } => names.push(Cow::Borrowed("openai-organization")),
             _ => {}
         }
     }
@@ -120,7 +120,7 @@ pub fn address(
             }
             _ => None,
         };
-        let name = Cow::Owned(name.clone());
+        let name = name.clone();
         effects.push(match value {
             Some(value) => Effect::SetRequestHeader(name, text(value.to_owned())),
             None => Effect::RemoveRequestHeader(name),

@@ -9,7 +9,7 @@ mod message;
 mod openai_response;
 mod sse;
 
-use crate::{api::Api, paths::Shape, translate::neutral};
+use crate::{api::Api, paths::Shape, tokens::KeptText, translate::neutral};
 
 pub use chat::Reported;
 pub use json::Json;
@@ -27,8 +27,10 @@ pub enum Piece {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Read {
     pub usage: Option<Reported>,
-    /// Characters of the text that the model wrote.
-    pub characters: u64,
+    /// What the model wrote, as far as it may have to be counted.
+    pub text: KeptText,
+    /// Whether it was found out what the model wrote, if anything.
+    pub is_read: bool,
     pub finish_reason: Option<String>,
     /// Whether the answer came to its own end.
     pub complete: bool,
@@ -85,7 +87,7 @@ impl Filter {
 #[derive(Debug)]
 pub enum Reader {
     Json(Json),
-    Sse(Sse),
+    Sse(Box<Sse>),
     /// Neither: passes unread.
     Opaque {
         ended: bool,
@@ -97,7 +99,7 @@ impl Reader {
     pub fn new(api: Api, content_type: &str, filter: Filter) -> Self {
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         if kind.eq_ignore_ascii_case("text/event-stream") {
-            Self::Sse(Sse::new(api, filter))
+            Self::Sse(Box::new(Sse::new(api, filter)))
         } else if kind.eq_ignore_ascii_case("application/json") {
             Self::Json(Json::new(api))
         } else {

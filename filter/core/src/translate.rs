@@ -87,6 +87,7 @@ impl Pair {
     }
 
     /// A whole request's body.
+    #[inline(never)]
     pub fn request(self, body: &[u8], target: &Target<'_>, now_seconds: u64) -> Result<Sent, Untranslatable> {
         let (request, mut memo) = self.client.request(body)?;
         memo.created = now_seconds;
@@ -94,6 +95,7 @@ impl Pair {
     }
 
     /// A whole answer's body. What is no answer becomes an error in the caller's shape.
+    #[inline(never)]
     pub fn answer(self, body: &[u8], memo: &Memo) -> Vec<u8> {
         match Json::parse(body).ok().and_then(Json::into_object) {
             Some(answer) if answer.get("error").is_none() => self.client.answer(self.wire.answer(answer), memo),
@@ -102,6 +104,7 @@ impl Pair {
     }
 
     /// A provider's error. Where it is not of the provider's shape, its whole text is the message.
+    #[inline(never)]
     pub fn error(self, status: u16, body: &[u8]) -> Vec<u8> {
         let failure = Json::parse(body).ok().and_then(Json::into_object).and_then(|error| self.wire.failure(error));
         let failure = failure.unwrap_or_else(|| {
@@ -146,6 +149,7 @@ pub struct Stream {
 
 impl Stream {
     /// What goes to the caller in the place of `piece`, which is the last one where it is the `end`.
+    #[inline(never)]
     pub fn push(&mut self, piece: &[u8], end: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len());
         let Self { events, reader, writer, is_over } = self;
@@ -175,3 +179,6 @@ impl Stream {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

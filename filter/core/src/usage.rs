@@ -1,6 +1,6 @@
 //! What a request used, and how it is known.
 
-use crate::{config::Price, response::Read};
+use crate::{config::Price, response::Read, tokens::Count};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -13,11 +13,14 @@ pub struct Usage {
     pub source: Option<TokenSource>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// In order: what is known in two ways is known in the worse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TokenSource {
     /// By the provider.
     Reported,
-    /// By a rule of thumb.
+    /// By Weir, token by token, with the model's own tokenizer.
+    Counted,
+    /// By Weir, where a part was not counted, or the tokenizer is another one.
     Estimated,
 }
 
@@ -25,31 +28,30 @@ impl TokenSource {
     pub fn name(self) -> &'static str {
         match self {
             Self::Reported => "reported",
+            Self::Counted => "counted",
             Self::Estimated => "estimated",
         }
     }
 }
 
 impl Usage {
-    /// What the provider reports is what counts; what it leaves out is estimated from the characters. An answer without
-    /// a text (embeddings) has no output.
-    pub fn of(answer: &Read, prompt_characters: u64) -> Self {
+    /// What the provider reports is what counts; what it leaves out is counted, which is done only then. An answer without
+    /// a text (embeddings) has no output. `in_own_tokens` turns a count into the model's own tokens.
+    pub fn of(answer: &Read, count_prompt: impl FnOnce() -> Count, in_own_tokens: impl Fn(Count) -> Count) -> Self {
         let reported = answer.usage.unwrap_or_default();
+        let input = Known::of(reported.input, || in_own_tokens(count_prompt()));
         let output = match reported.output {
-            None if answer.characters == 0 => Some(0),
-            output => output,
-        };
-        let source = match (reported.input, output) {
-            (Some(_), Some(_)) => TokenSource::Reported,
-            _ => TokenSource::Estimated,
+            None if answer.is_read && answer.text.is_empty() => Known { tokens: 0, source: TokenSource::Reported },
+            None if answer.text.is_empty() => Known { tokens: 0, source: TokenSource::Estimated },
+            output => Known::of(output, || in_own_tokens(answer.text.count())),
         };
         Self {
-            input: reported.input.unwrap_or_else(|| estimate(prompt_characters)),
-            output: output.unwrap_or_else(|| estimate(answer.characters)),
+            input: input.tokens,
+            output: output.tokens,
             cached_input: reported.cached_input,
             cache_write_input: reported.cache_write_input,
             reasoning: reported.reasoning,
-            source: Some(source),
+            source: Some(input.source.max(output.source)),
         }
     }
 
@@ -66,9 +68,21 @@ impl Usage {
     }
 }
 
-/// Databricks' documented rule where a provider reports nothing: `(text_length + 1) / 4`.
-pub fn estimate(characters: u64) -> u64 {
-    characters.saturating_add(1) / 4
+struct Known {
+    tokens: u64,
+    source: TokenSource,
+}
+
+impl Known {
+    fn of(reported: Option<u64>, count: impl FnOnce() -> Count) -> Self {
+        match reported {
+            Some(tokens) => Self { tokens, source: TokenSource::Reported },
+            None => {
+                let Count { tokens, is_exact } = count();
+                Self { tokens, source: if is_exact { TokenSource::Counted } else { TokenSource::Estimated } }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -80,21 +94,30 @@ mod tests {
     use crate::response::Reported;
 
     #[test]
-    fn reported_or_estimated() {
+    fn reported_counted_or_estimated() {
+        use TokenSource::{Counted, Estimated, Reported as FromProvider};
         let reported = |input, output| Some(Reported { input, output, ..Reported::default() });
+        let exact = |tokens| Count { tokens, is_exact: true };
         let cases = [
-            // (reported, characters of the answer, input, output, source); the prompt has 39 characters
-            (reported(Some(7), Some(5)), 3, 7, 5, TokenSource::Reported),
-            (reported(Some(7), None), 0, 7, 0, TokenSource::Reported),
-            (reported(Some(7), None), 11, 7, 3, TokenSource::Estimated),
-            (None, 11, 10, 3, TokenSource::Estimated),
-            (None, 0, 10, 0, TokenSource::Estimated),
+            // (reported, the answer, whether it was read, input, output, source); the prompt has 10 tokens
+            (reported(Some(7), Some(5)), "one two", true, 7, 5, FromProvider),
+            (reported(Some(7), None), "", true, 7, 0, FromProvider),
+            (reported(Some(7), None), "", false, 7, 0, Estimated),
+            (reported(Some(7), None), "one two", true, 7, 2, Counted),
+            (reported(None, Some(5)), "one two", true, 10, 5, Counted),
+            (None, "one two", true, 10, 2, Counted),
+            (None, "", false, 10, 0, Estimated),
         ];
-        for (usage, characters, input, output, source) in cases {
-            let found = Usage::of(&Read { usage, characters, ..Read::default() }, 39);
-            assert_eq!((found.input, found.output, found.source), (input, output, Some(source)));
+        for (usage, answer, is_read, input, output, source) in cases {
+            let mut read = Read { usage, is_read, ..Read::default() };
+            read.text.push(answer, answer.len() as u64);
+            let found = Usage::of(&read, || exact(10), |count| count);
+            assert_eq!((found.input, found.output, found.source), (input, output, Some(source)), "{read:?}");
         }
-        assert_eq!(estimate(u64::MAX), u64::MAX / 4);
+        let mut read = Read { is_read: true, ..Read::default() };
+        read.text.push("one two", 7);
+        let twice = Usage::of(&read, || exact(10), |count| count.scaled(2.0));
+        assert_eq!((twice.input, twice.output, twice.source), (20, 4, Some(Estimated)));
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl Handover {
         words.into_bytes()
     }
 
+    /// Of what was written, without reading the rest.
+    pub fn translates_first(state: &[u8]) -> bool {
+        state.iter().skip(1).take_while(|byte| **byte != b' ').any(|byte| *byte == b't')
+    }
+
     pub fn read(state: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(state).ok()?.split(' ');
         let mut letters = words.next()?.chars();

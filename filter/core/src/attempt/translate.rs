@@ -112,5 +112,9 @@ const NO_ANSWER: &[u8] = b"The model's server sent something that is no answer. 
 
 /// Goes to the caller past the router: no other provider is asked.
 fn refusal(pair: Pair, why: &Untranslatable) -> Reply {
-    Reply { status: 400, headers: vec![("content-type".into(), text("application/json"))], body: pair.refusal(why) }
+    Reply {
+        status: 400,
+        headers: vec![("content-type".into(), text("application/json")), (REFUSED_HEADER.into(), text("1"))],
+        body: pair.refusal(why),
+    }
 }

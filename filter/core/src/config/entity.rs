@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use super::{
-    Cluster, Price, ServedEntity, Task,
+    Cluster, Price, Provider, ServedEntity, Task, Tokenizer,
     endpoint::Owner,
     entity_id::served_entity_id,
     external_model::{self, External},
     names::{is_name, rendered_cluster},
     policy,
-    reader::{Field, Object},
+    reader::{Field, Object, Word},
     registered_model,
 };
 
@@ -49,7 +49,7 @@ pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<
     });
     draft.first_byte = read_first_byte(&mut object, field);
     let price = object.read_if("price", read_price);
-    object.reject_unbuilt("tokenizer", "the choice of a tokenizer");
+    let tokenizer = object.read_if("tokenizer", |tokenizer| tokenizer.choice(TOKENIZERS));
     object.warn_of_platform_keys(PLATFORM_KEYS);
     object.close();
     let external = external.and_then(|(_, external)| external);
@@ -58,6 +58,10 @@ pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<
     draft.entity = (|| {
         let (external, name, endpoint): (External<'_>, _, _) = (external?, draft.name.clone()?, endpoint?);
         let rendered = || Cluster::Rendered(rendered_cluster(endpoint, &name));
+        let default_tokenizer = match external.provider {
+            Provider::OpenAi { .. } | Provider::Azure { .. } => Tokenizer::O200kBase,
+            _ => Tokenizer::Ratio,
+        };
         let entity = ServedEntity {
             id: served_entity_id(owner, endpoint, field.node),
             provider: external.provider,
@@ -67,6 +71,7 @@ pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<
             upstream: external.upstream,
             first_byte_ms: draft.first_byte.as_ref().map(|(_, ms)| *ms)?,
             price: price?,
+            tokenizer: tokenizer?.unwrap_or(default_tokenizer),
             name,
         };
         Some((entity, external.task))
@@ -120,6 +125,13 @@ fn check_names(drafts: &[Draft<'_>]) {
         }
     }
 }
+
+/// cl100k_base has no tables of its own: its models' tokens are some share more or less than o200k_base's, which is learnt.
+const TOKENIZERS: &[(&str, Word<Tokenizer>)] = &[
+    ("o200k_base", Word::Built(Tokenizer::O200kBase)),
+    ("cl100k_base", Word::Built(Tokenizer::Ratio)),
+    ("ratio", Word::Built(Tokenizer::Ratio)),
+];
 
 /// Keys of `ServedEntityInput` that size and steer Databricks' own compute.
 const PLATFORM_KEYS: &[&str] = &[

@@ -3,10 +3,38 @@
 use std::net::IpAddr;
 
 use super::{
-    Cluster, Format, Logging, policy,
+    Cluster, Secret, Upstream, policy,
     reader::{Field, Word},
     secret, url,
 };
+
+/// `logging`.
+#[derive(Debug)]
+pub struct Logging {
+    pub cluster: Cluster,
+    /// `:authority` and `:path` of the POST.
+    pub authority: String,
+    pub path: String,
+    /// Where `cluster` is rendered.
+    pub upstream: Upstream,
+    /// The whole `authorization` value.
+    pub authorization: Option<Secret>,
+    pub format: Format,
+    /// The collector is on this machine, where bytes cost less than packing them.
+    pub is_local: bool,
+    pub flush_interval_ms: u64,
+    pub max_batch_bytes: usize,
+    pub max_buffered_bytes: usize,
+}
+
+/// What a collector takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Weir's own lines.
+    Ndjson,
+    /// OpenTelemetry's log records, as JSON over HTTP.
+    Otlp,
+}
 
 /// The cluster that `weir render` makes. No entity's has that name: each of theirs has two dashes at least.
 const CLUSTER: &str = "weir-records";

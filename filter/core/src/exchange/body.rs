@@ -108,7 +108,7 @@ impl AwaitBody {
             }
         };
         let plan = &*plan;
-        let admitted = match gate::admit(endpoint, &mut facts, plan, &request, host) {
+        let admitted = match gate::admit(endpoint, &mut facts, plan, &request, body, host) {
             Ok(admitted) => admitted,
             Err(refused) => return Err(Replied::at_gate(facts, plan, *refused)),
         };

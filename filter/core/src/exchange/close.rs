@@ -9,11 +9,12 @@ use super::{
 };
 use crate::{
     attempt::{ATTEMPTS, Failure, Note, read_notes},
-    config::{Endpoint, Format, Plan, ServedEntity},
+    config::{Endpoint, Format, Plan, ServedEntity, Tokenizer},
     host::{Effect, Host, Step},
     record::{self, Attempted, Exchanged, otlp},
     reply::{Denied, Standings},
     response::Read,
+    tokens::calibrate,
     usage::Usage,
 };
 
@@ -122,20 +123,20 @@ impl AwaitAnswer {
 
 impl ReadAnswer {
     pub fn close(mut self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+        let payload = self.facts.payload.take();
+        let endpoint = self.facts.endpoint(gateway);
+        let entities = endpoint.map(|endpoint| endpoint.entities.as_slice()).unwrap_or_default();
+        let (answered, entity) = endpoint.and_then(|endpoint| self.entity(endpoint)).unzip();
         let (read, usage) = match std::mem::replace(&mut self.body, Body::Passed) {
             Body::Read(reader) => {
                 let read = reader.finish();
-                let usage = Usage::of(&read, self.facts.prompt_characters.unwrap_or(0));
+                let usage = used(&read, &self.facts, entity, host);
                 (read, usage)
             }
             Body::Passed | Body::Replaced(_) | Body::Reshaped { .. } => {
                 (Read { complete: true, ..Read::default() }, Usage::default())
             }
         };
-        let payload = self.facts.payload.take();
-        let endpoint = self.facts.endpoint(gateway);
-        let entities = endpoint.map(|endpoint| endpoint.entities.as_slice()).unwrap_or_default();
-        let (answered, entity) = endpoint.and_then(|endpoint| self.entity(endpoint)).unzip();
         let mut attempts = attempted(entities, &self.plan, &self.notes);
         if let (Some(answered), Some(entity)) = (answered, entity)
             && answered >= attempts.len()
@@ -145,7 +146,7 @@ impl ReadAnswer {
         let mut effects = gate::settled(endpoint, entity, &self.charge, usage, host);
         let exchanged = Exchanged {
             status: self.status,
-            output_characters: usage.source.map(|_| read.characters),
+            output_characters: usage.source.map(|_| read.text.characters()),
             usage,
             attempts: &attempts,
             finish_reason: read.finish_reason.as_deref(),
@@ -182,6 +183,22 @@ fn nothing_used<'a>(
         ended_at: host.now(),
         ..Exchanged::blank(&gateway.config, &gateway.node, &facts.id, facts.received_at)
     }
+}
+
+/// What an answer used; and of some answers it is learnt how the entity's tokens compare to those that Weir counts.
+fn used(read: &Read, facts: &Facts, entity: Option<&ServedEntity>, host: &impl Host) -> Usage {
+    let Some(entity) = entity.filter(|entity| entity.tokenizer != Tokenizer::O200kBase) else {
+        return Usage::of(read, || facts.count_prompt(), |count| count);
+    };
+    if let Some(reported) = read.usage.and_then(|usage| usage.input)
+        && host.random().is_multiple_of(calibrate::ONE_OF)
+    {
+        let counted = facts.count_prompt();
+        if counted.is_exact {
+            calibrate::learn(host, &entity.id, counted.tokens, reported);
+        }
+    }
+    Usage::of(read, || facts.count_prompt(), |count| calibrate::in_own_tokens(count, entity, host))
 }
 
 /// The record goes to the outbox and to access logs. Refusals before an endpoint is known are recorded wherever there is a

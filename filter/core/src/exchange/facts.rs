@@ -13,6 +13,7 @@ use crate::{
     id::uuid,
     paths::{Shape, Target},
     request::{InvalidRequest, MAX_USAGE_CONTEXT_BYTES},
+    tokens::{Count, KeptBody},
 };
 
 /// The one `x-weir-*` header that a client may send: a JSON object of strings.
@@ -43,6 +44,8 @@ pub struct Facts {
     pub would_limit: Option<String>,
     /// Where the endpoint's inference table takes this request.
     pub payload: Option<Box<Payload>>,
+    /// To be counted if the provider does not.
+    pub prompt: KeptBody,
     headers: Headers,
 }
 
@@ -66,6 +69,7 @@ impl Facts {
             prompt_characters: None,
             would_limit: None,
             payload: None,
+            prompt: KeptBody::default(),
             headers,
         }
     }
@@ -103,10 +107,15 @@ impl Facts {
         Ok(())
     }
 
+    /// The prompt's tokens.
+    pub fn count_prompt(&self) -> Count {
+        self.prompt.count(self.prompt_characters.unwrap_or(0))
+    }
+
     /// Takes the credential out of the request's headers, which access logs share, and puts back what the client sent.
     pub fn restore(&self, gateway: &Gateway, effects: &mut Vec<Effect>) {
         let own = self.endpoint(gateway).map(|endpoint| endpoint.own_headers.as_slice()).unwrap_or_default();
-        effects.extend(own.iter().map(|name| Effect::RemoveRequestHeader(Cow::Owned(name.clone()))));
+        effects.extend(own.iter().map(|name| Effect::RemoveRequestHeader(name.clone())));
         for name in RESTORED {
             if let Some(value) = self.headers.value(name) {
                 effects.push(Effect::SetRequestHeader(name.into(), Cow::Owned(value.to_vec())));

@@ -9,7 +9,8 @@ use crate::{
     metrics::Metric,
     reply::{Denied, Exceeded, Standings},
     request::ApiRequest,
-    usage::{Usage, estimate},
+    tokens::{calibrate, count_request},
+    usage::Usage,
 };
 
 /// An admitted call: what it was charged to, and what there is to say of it.
@@ -25,11 +26,15 @@ pub fn admit(
     facts: &mut Facts,
     plan: &Plan,
     request: &ApiRequest,
+    body: &[u8],
     host: &impl Host,
 ) -> Result<Admitted, Box<Refused>> {
     let limits = &endpoint.limits;
     let Some(caller) = facts.caller.as_ref().filter(|_| !limits.is_empty()) else { return Ok(Admitted::default()) };
-    let reserved = limits.rules().reserve.map(|reserve| reserved(reserve, endpoint, plan, request)).unwrap_or_default();
+    let reserved = match limits.rules().reserve {
+        Some(reserve) => reserved(reserve, endpoint, plan, request, body, host),
+        None => Tokens::default(),
+    };
     let now_ms = host.now() / 1_000_000;
     let decision = limits.admit(host, now_ms, caller, reserved);
     let mut effects = moved(decision.changed);
@@ -102,20 +107,28 @@ fn refused(endpoint: &Endpoint, refusal: &Refusal, effects: Vec<Effect>) -> Refu
 }
 
 /// What a request may use at most: its prompt, the longest answer, and the dearest entity of its plan.
-fn reserved(reserve: Reserve, endpoint: &Endpoint, plan: &Plan, request: &ApiRequest) -> Tokens {
+fn reserved(
+    reserve: Reserve,
+    endpoint: &Endpoint,
+    plan: &Plan,
+    request: &ApiRequest,
+    body: &[u8],
+    host: &impl Host,
+) -> Tokens {
     let output = match endpoint.task {
         crate::config::Task::Embeddings => 0,
         _ => reserve.output(request.max_tokens, request.choices.unwrap_or(1)),
     };
-    let usage = Usage { input: prompt_tokens(request), output, ..Usage::default() };
-    let entities = plan.entities.iter().filter_map(|index| endpoint.entities.get(*index));
-    let cost = entities.map(|entity| cost(entity, &usage)).max().unwrap_or(0);
+    let entities = || plan.entities.iter().filter_map(|index| endpoint.entities.get(*index));
+    let usage = Usage { input: prompt_tokens(body, entities(), host), output, ..Usage::default() };
+    let cost = entities().map(|entity| cost(entity, &usage)).max().unwrap_or(0);
     Tokens { input: usage.input, cached_input: 0, output, cost }
 }
 
-/// The tokens of a request's prompt, before any provider has counted them.
-fn prompt_tokens(request: &ApiRequest) -> u64 {
-    estimate(request.characters)
+/// The tokens of a request's prompt before any provider has counted them: as the entity counts that counts the most.
+fn prompt_tokens<'e>(body: &[u8], entities: impl Iterator<Item = &'e ServedEntity>, host: &impl Host) -> u64 {
+    let counted = count_request(body);
+    entities.map(|entity| calibrate::in_own_tokens(counted, entity, host).tokens).max().unwrap_or(counted.tokens)
 }
 
 /// In billionths of a US dollar; the same money that the record names.

@@ -45,15 +45,15 @@ fn served_entity(endpoint: &Endpoint, entity: &ServedEntity) -> Value {
     }
 }
 
-/// An endpoint of MLflow's gateway: its model is that of the first entity.
-pub fn mlflow(endpoint: &Endpoint) -> Value {
-    let model =
-        endpoint.entities.first().map(|entity| json!({ "name": entity.model, "provider": entity.provider.name() }));
-    json!({
+/// An endpoint of MLflow's gateway, which knows no custom models: its model is that of the first entity.
+pub fn mlflow(endpoint: &Endpoint) -> Option<Value> {
+    let endpoint_type = endpoint.task.name()?;
+    let entity = endpoint.entities.first()?;
+    Some(json!({
         "name": endpoint.name,
-        "endpoint_type": endpoint.task.name(),
-        "model": model,
+        "endpoint_type": endpoint_type,
+        "model": { "name": entity.model, "provider": entity.provider.name() },
         "endpoint_url": format!("/gateway/{}/invocations", endpoint.name),
         "limit": null,
-    })
+    }))
 }

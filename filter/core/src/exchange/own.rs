@@ -44,8 +44,8 @@ pub fn for_caller(
     let endpoints = gateway.config.endpoints.iter().filter(|endpoint| policy::may_query(endpoint, caller));
     let named = || endpoints.clone().find(|endpoint| name == Some(endpoint.name.as_str()));
     let body = match local {
-        Local::Endpoint => named().map(listed::mlflow),
-        Local::Endpoints => Some(json!({ "endpoints": endpoints.map(listed::mlflow).collect::<Vec<_>>() })),
+        Local::Endpoint => named().and_then(listed::mlflow),
+        Local::Endpoints => Some(json!({ "endpoints": endpoints.filter_map(listed::mlflow).collect::<Vec<_>>() })),
         Local::Health => None,
         Local::Limits => Some(limits(endpoints, caller, host)),
         Local::Models => Some(json!({ "object": "list", "data": endpoints.map(listed::openai).collect::<Vec<_>>() })),

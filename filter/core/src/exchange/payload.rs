@@ -15,6 +15,7 @@ use crate::{
         Reader,
         aggregate::{Aggregate, Aggregated},
     },
+    tokens::KeptBody,
 };
 
 /// Databricks logs no larger body.
@@ -38,16 +39,19 @@ enum Response {
     TooLarge,
 }
 
-/// Keeps the body of a request that goes to a model, where its endpoint has a table and the request is drawn.
+/// Keeps the body of a request that goes to a model: for its endpoint's table, where it has one and the request is drawn; in any
+/// case what of it may have to be counted.
 pub fn kept(gateway: &Gateway, mut phase: Phase, body: Vec<u8>) -> Phase {
-    if let Phase::AwaitAnswer(answer) = &mut phase
-        && let Some(table) = answer.facts.endpoint(gateway).and_then(|endpoint| endpoint.inference_table.as_ref())
-        && table.takes(&answer.facts.id)
-    {
-        let request = Some(body).filter(|body| body.len() <= MAX_BODY);
-        answer.facts.payload =
-            Some(Box::new(Payload { request, response: Response::Missing, sent_at: answer.sent_at }));
+    let Phase::AwaitAnswer(answer) = &mut phase else { return phase };
+    let facts = &mut answer.facts;
+    let table = facts.endpoint(gateway).and_then(|endpoint| endpoint.inference_table.as_ref());
+    if table.is_none_or(|table| !table.takes(&facts.id)) {
+        facts.prompt = KeptBody::of(body);
+        return phase;
     }
+    facts.prompt = KeptBody::copy_of(&body);
+    let request = Some(body).filter(|body| body.len() <= MAX_BODY);
+    facts.payload = Some(Box::new(Payload { request, response: Response::Missing, sent_at: answer.sent_at }));
     phase
 }
 

@@ -14,3 +14,4 @@ mod payload;
 mod record;
 mod refusals;
 mod route;
+mod translation;

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::request::text::Prompt;
+use crate::{request::text::Prompt, tokens::KeptText};
 
 /// What the provider says it counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub struct Reported {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Answer<'a> {
-    choices: Option<Choices>,
+    #[serde(borrow)]
+    choices: Option<Choices<'a>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     error: Option<IgnoredAny>,
@@ -47,8 +48,12 @@ impl Answer<'_> {
         })
     }
 
-    pub fn characters(&self) -> u64 {
-        self.choices.as_ref().map_or(0, |choices| choices.characters)
+    /// Adds what the model wrote to `kept`.
+    pub fn keep_text(&self, kept: &mut KeptText) {
+        let Some(choices) = &self.choices else { return };
+        for text in choices.first.iter().chain(&choices.others) {
+            kept.push(text.inside, text.characters);
+        }
     }
 
     pub fn finish_reason(&mut self) -> Option<String> {
@@ -97,15 +102,33 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// All choices of an answer, added up.
+/// All choices of an answer: their texts in a row. Most events have one text, which needs no list.
 #[derive(Debug, Default)]
-struct Choices {
+struct Choices<'a> {
     count: usize,
-    characters: u64,
+    first: Option<Text<'a>>,
+    others: Vec<Text<'a>>,
     finish_reason: Option<String>,
 }
 
-impl<'de> Deserialize<'de> for Choices {
+/// The inside of a JSON string, with its characters.
+#[derive(Clone, Copy, Debug)]
+struct Text<'a> {
+    inside: &'a str,
+    characters: u64,
+}
+
+impl<'a> Choices<'a> {
+    fn push(&mut self, text: Text<'a>) {
+        if self.first.is_none() {
+            self.first = Some(text);
+        } else {
+            self.others.push(text);
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(ChoicesVisitor)
     }
@@ -114,18 +137,19 @@ impl<'de> Deserialize<'de> for Choices {
 struct ChoicesVisitor;
 
 impl<'de> Visitor<'de> for ChoicesVisitor {
-    type Value = Choices;
+    type Value = Choices<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of choices")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices<'de>, A::Error> {
         let mut choices = Choices::default();
-        while let Some(choice) = list.next_element::<Choice>()? {
+        while let Some(choice) = list.next_element::<Choice<'de>>()? {
             choices.count = choices.count.saturating_add(1);
-            let texts = [choice.delta, choice.message, choice.text].into_iter().flatten();
-            choices.characters = texts.fold(choices.characters, |sum, Text(n)| sum.saturating_add(n));
+            for raw in [choice.delta, choice.message, choice.text].into_iter().flatten() {
+                written(raw.get(), 0, &mut choices).map_err(A::Error::custom)?;
+            }
             choices.finish_reason = choice.finish_reason.or(choices.finish_reason);
         }
         Ok(choices)
@@ -134,67 +158,66 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Choice {
-    delta: Option<Text>,
-    message: Option<Text>,
+struct Choice<'a> {
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
     /// Of the older completions.
-    text: Option<Text>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
     finish_reason: Option<String>,
-}
-
-/// Characters of a text, or of the members of an object that the model wrote.
-struct Text(u64);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        written(raw.get(), 0).map(Self).map_err(D::Error::custom)
-    }
 }
 
 /// A delta holds tool calls, which hold a function, which holds arguments.
 const MAX_DEPTH: u8 = 4;
 
-fn written(raw: &str, depth: u8) -> serde_json::Result<u64> {
-    let inner = Written { depth: depth.saturating_add(1) };
+/// Finds a text, or the members of an object that the model wrote.
+fn written<'a>(raw: &'a str, depth: u8, choices: &mut Choices<'a>) -> serde_json::Result<()> {
+    let is_deep = depth >= MAX_DEPTH;
+    let inner = Written { depth: depth.saturating_add(1), choices };
     match raw.as_bytes().first() {
-        Some(b'"') => Ok(Prompt::of_text(raw).characters()),
-        Some(b'{') if depth < MAX_DEPTH => serde_json::Deserializer::from_str(raw).deserialize_map(inner),
-        Some(b'[') if depth < MAX_DEPTH => serde_json::Deserializer::from_str(raw).deserialize_seq(inner),
-        _ => Ok(0),
+        Some(b'"') => {
+            let characters = Prompt::of_text(raw).characters();
+            let inside = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+            inner.choices.push(Text { inside, characters });
+            Ok(())
+        }
+        Some(b'{') if !is_deep => serde_json::Deserializer::from_str(raw).deserialize_map(inner),
+        Some(b'[') if !is_deep => serde_json::Deserializer::from_str(raw).deserialize_seq(inner),
+        _ => Ok(()),
     }
 }
 
-struct Written {
+struct Written<'c, 'a> {
     depth: u8,
+    choices: &'c mut Choices<'a>,
 }
 
-impl<'de> Visitor<'de> for Written {
-    type Value = u64;
+impl<'de> Visitor<'de> for Written<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("what a model wrote")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<u64, A::Error> {
-        let mut sum = 0u64;
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         while let Some(item) = list.next_element::<&'de RawValue>()? {
-            sum = sum.saturating_add(written(item.get(), self.depth).map_err(A::Error::custom)?);
+            written(item.get(), self.depth, self.choices).map_err(A::Error::custom)?;
         }
-        Ok(sum)
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
-        let mut sum = 0u64;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<&'de RawValue>()? {
             if is_written(key.get()) {
                 let value = map.next_value::<&'de RawValue>()?;
-                sum = sum.saturating_add(written(value.get(), self.depth).map_err(A::Error::custom)?);
+                written(value.get(), self.depth, self.choices).map_err(A::Error::custom)?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(sum)
+        Ok(())
     }
 }
 

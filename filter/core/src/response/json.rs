@@ -1,7 +1,7 @@
 //! An answer that is one JSON document. It passes as it comes; a copy is kept up to a bound, and read at its end.
 
 use super::{Read, Reported, chat::Answer, message, openai_response};
-use crate::api::Api;
+use crate::{api::Api, tokens::KeptText};
 
 /// An answer is kept whole up to this size: chat answers are far below, large batches of embeddings may be above.
 const MAX_KEPT: usize = 8 << 20;
@@ -45,14 +45,14 @@ impl Json {
         let read = match self.api {
             Api::Messages => message::whole(&self.kept),
             Api::Responses => openai_response::whole(&self.kept),
-            _ => serde_json::from_slice::<Answer>(&self.kept).ok().map(|mut answer| Read {
-                usage: answer.usage(),
-                characters: answer.characters(),
-                finish_reason: answer.finish_reason(),
-                complete: false,
+            _ => serde_json::from_slice::<Answer>(&self.kept).ok().map(|mut answer| {
+                let mut text = KeptText::default();
+                answer.keep_text(&mut text);
+                let usage = answer.usage();
+                Read { usage, text, finish_reason: answer.finish_reason(), ..Read::default() }
             }),
         };
-        read.map_or_else(Read::default, |read| Read { complete: self.ended, ..read })
+        read.map_or_else(Read::default, |read| Read { is_read: true, complete: self.ended, ..read })
     }
 }
 

@@ -1,10 +1,13 @@
-//! Anthropic's answers, whole or one event of a stream: usage, characters of what the model wrote, reason of the end.
+//! Anthropic's answers, whole or one event of a stream: usage, what the model wrote, reason of the end.
 
 use super::{Read, Reported, Terminal, long_enough};
-use crate::translate::{
-    json::{Json, Object},
-    neutral::Usage,
-    provider::anthropic,
+use crate::{
+    tokens::KeptText,
+    translate::{
+        json::{Json, Object},
+        neutral::Usage,
+        provider::anthropic,
+    },
 };
 
 /// A whole message; `None` where it is none.
@@ -14,9 +17,9 @@ pub fn whole(body: &[u8]) -> Option<Read> {
     let blocks = message.take_list("content").unwrap_or_default();
     Some(Read {
         usage: usage.map(Reported::from),
-        characters: blocks.iter().map(block).fold(0, u64::saturating_add),
+        text: blocks.iter().fold(KeptText::default(), block),
         finish_reason: message.take_text("stop_reason").and_then(long_enough),
-        complete: false,
+        ..Read::default()
     })
 }
 
@@ -40,7 +43,7 @@ pub fn event(data: &[u8], before: &mut Usage, read: &mut Read) -> Option<Termina
         "content_block_delta" => {
             let delta = event.get("delta")?;
             let texts = ["text", "thinking", "partial_json"].into_iter().filter_map(|key| delta.get(key)?.as_text());
-            read.characters = texts.map(length).fold(read.characters, u64::saturating_add);
+            texts.for_each(|text| read.text.push_plain(text));
         }
         "message_stop" => return Some(Terminal::Done),
         "error" => return Some(Terminal::Error),
@@ -49,12 +52,11 @@ pub fn event(data: &[u8], before: &mut Usage, read: &mut Read) -> Option<Termina
     None
 }
 
-fn block(block: &Json<'_>) -> u64 {
-    let texts = ["text", "thinking"].into_iter().filter_map(|key| block.get(key)?.as_text()).map(length);
-    let input = block.get("input").map_or(0, |input| length(&input.to_text()));
-    texts.fold(input, u64::saturating_add)
-}
-
-pub fn length(text: &str) -> u64 {
-    text.chars().count() as u64
+fn block(mut text: KeptText, block: &Json<'_>) -> KeptText {
+    let texts = ["text", "thinking"].into_iter().filter_map(|key| block.get(key)?.as_text());
+    texts.for_each(|part| text.push_plain(part));
+    if let Some(input) = block.get("input") {
+        text.push_plain(&input.to_text());
+    }
+    text
 }

@@ -1,7 +1,10 @@
-//! OpenAI's responses, whole or one event of a stream: usage, characters of what the model wrote, reason of the end.
+//! OpenAI's responses, whole or one event of a stream: usage, what the model wrote, reason of the end.
 
-use super::{Read, Reported, Terminal, long_enough, message::length};
-use crate::translate::json::{Json, Object};
+use super::{Read, Reported, Terminal, long_enough};
+use crate::{
+    tokens::KeptText,
+    translate::json::{Json, Object},
+};
 
 /// A whole response; `None` where it is none.
 pub fn whole(body: &[u8]) -> Option<Read> {
@@ -9,7 +12,7 @@ pub fn whole(body: &[u8]) -> Option<Read> {
     let response = Json::parse(body).ok()?.into_object()?;
     finish(&response, &mut read);
     let items = response.get("output").map(items).unwrap_or_default();
-    read.characters = items.iter().map(item).fold(0, u64::saturating_add);
+    items.iter().for_each(|found| item(found, &mut read.text));
     Some(read)
 }
 
@@ -28,8 +31,7 @@ pub fn event(data: &[u8], read: &mut Read) -> Option<Terminal> {
         }
         "error" => return Some(Terminal::Error),
         kind if kind.ends_with(".delta") => {
-            let written = event.text("delta").map_or(0, length);
-            read.characters = read.characters.saturating_add(written);
+            read.text.push_plain(event.text("delta").unwrap_or_default());
         }
         _ => {}
     }
@@ -61,9 +63,9 @@ fn items<'a, 'j>(list: &'j Json<'a>) -> &'j [Json<'a>] {
     }
 }
 
-fn item(item: &Json<'_>) -> u64 {
+fn item(item: &Json<'_>, text: &mut KeptText) {
     let parts = ["content", "summary"].into_iter().filter_map(|key| item.get(key)).flat_map(items);
     let texts = parts.filter_map(|part| part.get("text").or(part.get("refusal"))?.as_text());
     let arguments = item.get("arguments").and_then(Json::as_text);
-    texts.chain(arguments).map(length).fold(0, u64::saturating_add)
+    texts.chain(arguments).for_each(|part| text.push_plain(part));
 }

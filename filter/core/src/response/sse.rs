@@ -55,7 +55,7 @@ impl Sse {
             skipping: false,
             terminal: None,
             usage: Usage::default(),
-            read: Read::default(),
+            read: Read { is_read: true, ..Read::default() },
         }
     }
 
@@ -107,13 +107,26 @@ impl Sse {
         }
         let rest = buffer.len().saturating_sub(start);
         if end || rest > MAX_EVENT {
-            self.skipping |= !end;
+            self.skip(buffer.get(start..).unwrap_or_default(), end);
             if end && rest > 0 {
                 self.read_event(buffer, start..buffer.len(), &mut dropped);
             }
             start = buffer.len();
         }
         (start, dropped)
+    }
+
+    /// An event is too long to be read. The last one of OpenAI's responses repeats all of the answer, so also its pictures:
+    /// its name stands at its beginning.
+    fn skip(&mut self, event: &[u8], end: bool) {
+        self.skipping |= !end;
+        let name =
+            event.split(|byte| matches!(byte, b'\n' | b'\r')).next().and_then(|line| line.strip_prefix(b"event:"));
+        if self.api == Api::Responses
+            && let Some(b"response.completed" | b"response.incomplete") = name.map(<[u8]>::trim_ascii)
+        {
+            self.terminal = Some(Terminal::Done);
+        }
     }
 
     /// Reads an event, and says what of it must not pass.
@@ -125,7 +138,7 @@ impl Sse {
         let mut drop = self.filter.data_only;
         let mut strange = Vec::new();
         let mut at = place.start;
-        for line in event.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+        for line in lines(event) {
             let next = at.saturating_add(line.len());
             match line.strip_prefix(b"data:") {
                 Some(data) => drop = self.read_data(data.trim_ascii()),
@@ -161,7 +174,7 @@ impl Sse {
             self.terminal = Some(Terminal::Error);
         }
         self.read.usage = answer.usage().or(self.read.usage);
-        self.read.characters = self.read.characters.saturating_add(answer.characters());
+        answer.keep_text(&mut self.read.text);
         if let Some(reason) = answer.finish_reason() {
             self.read.finish_reason = Some(reason);
         }
@@ -179,6 +192,17 @@ impl Sse {
         self.searched = buffer.len().saturating_sub(4);
         self.partial = buffer;
     }
+}
+
+/// Lines, with their ends; between `\r` and `\n` stands an empty one.
+fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = event;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr2(b'\n', b'\r', rest).map_or(rest.len(), |end| end.saturating_add(1));
+        let (line, behind) = rest.split_at_checked(end)?;
+        rest = behind;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 /// Behind the next blank line from `from` on: two line ends in a row, each of which is `\n`, `\r\n` or `\r`.

@@ -1,3 +1,5 @@
+mod apis;
+
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -53,7 +55,7 @@ fn a_stream_cut_at_every_byte_reads_the_same() {
                 let out = String::from_utf8(out).unwrap();
                 assert_eq!(&out, expected, "cut at {cut}");
                 assert_eq!(read.usage, Some(reported()), "cut at {cut}");
-                assert_eq!((read.characters, read.complete), (6, true), "cut at {cut}");
+                assert_eq!((read.text.characters(), read.complete), (6, true), "cut at {cut}");
                 assert_eq!(read.finish_reason.as_deref(), Some("stop"));
             }
         }
@@ -130,7 +132,7 @@ fn json_cut_at_every_byte_reads_the_same() {
         let (out, read) =
             run(Reader::new(Api::Chat, "application/json", Filter::default()), &[&bytes[..cut], &bytes[cut..]]);
         assert_eq!(out, bytes);
-        assert_eq!((read.usage, read.characters, read.complete), (Some(reported()), 5, true), "cut at {cut}");
+        assert_eq!((read.usage, read.text.characters(), read.complete), (Some(reported()), 5, true), "cut at {cut}");
         assert_eq!(read.finish_reason.as_deref(), Some("length"));
     }
 }

@@ -8,19 +8,23 @@ use super::{
     neutral::{Part, Reasoning, Source, Text},
 };
 
+#[inline(never)]
 pub fn expect_object<'a>(value: Json<'a>, what: &str) -> Result<Object<'a>, Untranslatable> {
     value.into_object().ok_or_else(|| Untranslatable(format!("{what} must be an object")))
 }
 
+#[inline(never)]
 pub fn expect_list<'a>(value: Json<'a>, what: &str) -> Result<Vec<Json<'a>>, Untranslatable> {
     value.into_list().ok_or_else(|| Untranslatable(format!("{what} must be a list")))
 }
 
+#[inline(never)]
 pub fn expect_text<'a>(value: Json<'a>, what: &str) -> Result<Text<'a>, Untranslatable> {
     value.into_text().ok_or_else(|| Untranslatable(format!("{what} must be a text")))
 }
 
 /// A text is one part; nothing is none.
+#[inline(never)]
 pub fn text_or_parts<'a>(
     content: Option<Json<'a>>,
     at: &str,
@@ -36,6 +40,7 @@ pub fn text_or_parts<'a>(
     }
 }
 
+#[inline(never)]
 pub fn number(body: &mut Object<'_>, key: &str) -> Result<Option<Number>, Untranslatable> {
     match body.take(key) {
         None => Ok(None),
@@ -45,6 +50,7 @@ pub fn number(body: &mut Object<'_>, key: &str) -> Result<Option<Number>, Untran
 }
 
 /// Fields that the model that answers could not heed, and that must not go unheeded.
+#[inline(never)]
 pub fn refuse_fields(object: &Object<'_>, names: &[&str]) -> Result<(), Untranslatable> {
     match names.iter().find(|name| object.get(name).is_some()) {
         Some(name) => Err(refused(name)),

@@ -62,7 +62,7 @@ fn api_key_auth(field: &Field<'_>) -> Option<Credential> {
     });
     let value = secret::plain_of(&mut auth, "value", "value_plaintext");
     auth.close();
-    Some(Credential::Header { name: name?.to_ascii_lowercase(), value: value? })
+    Some(Credential::Header { name: name?.to_ascii_lowercase().into(), value: value? })
 }
 
 pub(super) fn databricks(field: &Field<'_>) -> Option<Server> {

@@ -17,12 +17,31 @@ const UNKNOWN: &str = "zzzzzzzzzzzzzzzz";
 fn everywhere_unknown() -> (Value, usize) {
     let mut policy: Value = serde_json::from_str(include_str!("design.json")).unwrap();
     policy["endpoints"][0]["tags"] = json!([{"key": "team", "value": "a"}]);
-    // Read as an external model of another provider, this one would be passed over.
-    policy["endpoints"][0]["config"]["served_entities"].as_array_mut().unwrap().truncate(1);
+    policy["endpoints"][0]["config"]["served_entities"].as_array_mut().unwrap().extend(providers());
     edit(&mut policy, "/endpoints/0/ai_gateway/guardrails", json!(1));
     edit(&mut policy, "/identity/groups_of", json!("()"));
     let objects = mark(&mut policy);
     (policy, objects)
+}
+
+/// An entity of each other kind.
+fn providers() -> Vec<Value> {
+    let external = |provider: &str, key: &str, config: Value| {
+        json!({"name": provider, "external_model": {
+            "provider": provider, "name": "m", "task": "llm/v1/chat", key: config,
+        }})
+    };
+    let custom = |auth: &str| {
+        let config = json!({"custom_provider_url": "https://c", auth: {}});
+        external("custom", "custom_provider_config", config)
+    };
+    vec![
+        external("openai", "openai_config", json!({"openai_api_type": "azure"})),
+        external("databricks-model-serving", "databricks_model_serving_config", json!({})),
+        custom("bearer_token_auth"),
+        custom("api_key_auth"),
+        json!({"name": "own", "entity_name": "main.m.iris"}),
+    ]
 }
 
 /// Puts the unknown key into every object; says into how many.

@@ -103,9 +103,9 @@ fn entities() {
             &[&format!("{path}[0].name: found `a b`, expected letters, digits, `-` and `_`, at most 63 of them")],
         ),
         (
-            &with("/tokenizer", json!("o200k_base")),
+            &with("/tokenizer", json!("p50k_base")),
             &[&format!(
-                "{path}[0].tokenizer: found `o200k_base`, expected no such key: the choice of a tokenizer is not built yet"
+                "{path}[0].tokenizer: found `p50k_base`, expected one of `o200k_base`, `cl100k_base`, `ratio`"
             )],
         ),
         (

@@ -89,25 +89,25 @@ fn a_streams_usage_is_asked_for_and_shown_to_who_asked() {
 }
 
 /// Answers of status 200 that leave something to be desired: (headers, pieces, what the client gets, what is recorded).
-/// The prompt has 5 characters: 1 token.
+/// The prompt is 8 tokens with what is around it.
 #[test]
-fn what_is_missing_is_estimated_and_what_is_broken_passes() {
+fn what_is_missing_is_counted_and_what_is_broken_passes() {
     let rig = Rig::new(&policy());
     let no_usage = r#"{"choices":[{"message":{"content":"hello, you"}}]}"#;
     let cut_off = "The provider ended the stream";
     let gzip: (&str, &str) = ("content-encoding", "gzip");
     type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str], &'a str, (u64, u64, Option<&'a str>, bool));
-    let estimated = Some("estimated");
+    let (counted, estimated) = (Some("counted"), Some("estimated"));
     let rows: &[Row<'_>] = &[
-        ("no usage", &[JSON], &[no_usage], "", (1, 2, estimated, true)),
-        ("broken JSON", &[JSON], &["{\"choices\":"], "", (1, 0, estimated, false)),
-        ("no body", &[JSON, ("content-length", "0")], &[], "", (1, 0, estimated, false)),
-        ("an empty piece", &[JSON], &[""], "", (1, 0, estimated, false)),
-        ("another type", &[("content-type", "text/html")], &["<h1>", "</h1>"], "", (1, 0, estimated, true)),
-        ("another type, no body", &[("content-type", "text/html")], &[], "", (1, 0, estimated, true)),
-        ("no type", &[], &["x"], "", (1, 0, estimated, true)),
-        ("packed JSON", &[JSON, gzip], &["\u{1f}packed"], "", (1, 0, estimated, true)),
-        ("a packed stream", &[SSE, gzip], &["\u{1f}packed", "packed"], "", (1, 0, estimated, true)),
+        ("no usage", &[JSON], &[no_usage], "", (8, 3, counted, true)),
+        ("broken JSON", &[JSON], &["{\"choices\":"], "", (8, 0, estimated, false)),
+        ("no body", &[JSON, ("content-length", "0")], &[], "", (8, 0, estimated, false)),
+        ("an empty piece", &[JSON], &[""], "", (8, 0, estimated, false)),
+        ("another type", &[("content-type", "text/html")], &["<h1>", "</h1>"], "", (8, 0, estimated, true)),
+        ("another type, no body", &[("content-type", "text/html")], &[], "", (8, 0, estimated, true)),
+        ("no type", &[], &["x"], "", (8, 0, estimated, true)),
+        ("packed JSON", &[JSON, gzip], &["\u{1f}packed"], "", (8, 0, estimated, true)),
+        ("a packed stream", &[SSE, gzip], &["\u{1f}packed", "packed"], "", (8, 0, estimated, true)),
         (
             "said to be unpacked",
             &[JSON, ("content-encoding", "identity")],
@@ -115,9 +115,9 @@ fn what_is_missing_is_estimated_and_what_is_broken_passes() {
             "",
             (7, 5, Some("reported"), true),
         ),
-        ("a stream without usage", &[SSE], &[DELTA, DONE], "", (1, 1, estimated, true)),
-        ("a stream without an end", &[SSE], &[DELTA, ""], cut_off, (1, 1, estimated, false)),
-        ("half an event", &[SSE], &[DELTA, "data: {\"cho"], cut_off, (1, 1, estimated, false)),
+        ("a stream without usage", &[SSE], &[DELTA, DONE], "", (8, 1, counted, true)),
+        ("a stream without an end", &[SSE], &[DELTA, ""], cut_off, (8, 1, counted, false)),
+        ("half an event", &[SSE], &[DELTA, "data: {\"cho"], cut_off, (8, 1, counted, false)),
     ];
     for (name, headers, pieces, added, expected) in rows {
         let mut stream = rig.chat(OPENAI, &chat(json!({"stream": true})));

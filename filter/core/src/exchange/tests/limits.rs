@@ -59,7 +59,7 @@ fn refused_before_the_limits_costs_nothing() {
     assert_eq!(admitted(&rig, "alice-key", "chat"), 1);
 }
 
-/// How an exchange ends, and how many tokens that adds: of 7 + 5 reported, or the prompt's 5 characters, estimated as 1.
+/// How an exchange ends, and how many tokens that adds: of 7 + 5 reported, or the prompt's 8 counted.
 #[test]
 fn an_answer_adds_what_it_used_once() {
     type End = fn(&mut Stream<'_>);
@@ -74,7 +74,7 @@ fn an_answer_adds_what_it_used_once() {
                 stream.answer_headers(&[(":status", "200"), ("content-type", "application/json")], false);
                 stream.piece(&ANSWER[..30], false);
             },
-            1,
+            8,
         ),
         (
             "no usage",
@@ -82,7 +82,7 @@ fn an_answer_adds_what_it_used_once() {
                 let headers = [(":status", "200"), ("content-type", "application/json")];
                 stream.answer(&headers, &[r#"{"choices":[{"message":{"content":"hello, you"}}]}"#]);
             },
-            3,
+            11,
         ),
         (
             "after a fallback",
@@ -92,7 +92,7 @@ fn an_answer_adds_what_it_used_once() {
             },
             12,
         ),
-        ("an empty answer", |stream| drop(stream.answer(&[(":status", "204")], &[])), 1),
+        ("an empty answer", |stream| drop(stream.answer(&[(":status", "204")], &[])), 8),
     ];
     for (name, end, tokens) in ends {
         for closing in

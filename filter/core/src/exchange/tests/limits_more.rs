@@ -64,7 +64,7 @@ fn a_reservation_is_trued_up_on_every_way_out() {
                 stream.answer_headers(&[(":status", "200"), ("content-type", "application/json")], false);
                 stream.piece(&ANSWER[..30], false);
             },
-            json!([1, 0]),
+            json!([8, 0]),
         ),
         (
             "no usage",
@@ -72,7 +72,7 @@ fn a_reservation_is_trued_up_on_every_way_out() {
                 let headers = [(":status", "200"), ("content-type", "application/json")];
                 stream.answer(&headers, &[r#"{"choices":[{"message":{"content":"hello, you"}}]}"#]);
             },
-            json!([1, 2]),
+            json!([8, 3]),
         ),
         (
             "after a fallback",
@@ -137,11 +137,11 @@ fn money_goes_by_the_entity_that_answered() {
     assert_eq!(seen.json()["error"]["code"], "insufficient_quota");
     assert_eq!(seen.header("x-ratelimit-limit-tokens"), None);
 
-    // Reserved is the dearest of the plan: 1 token in, 10 out at twice the price of the first.
+    // Reserved is the dearest of the plan: 8 tokens in, 10 out at twice the price of the first.
     let rig = self::rig(&[("/accounting", json!("reserve")), (LIMITS, limits)]);
-    assert_eq!(call(&rig, "alice-key", json!({"max_tokens": 10})).reply().status, 429, "202 of 200 millionths");
+    assert_eq!(call(&rig, "alice-key", json!({"max_tokens": 10})).reply().status, 429, "216 of 200 millionths");
     assert!(call(&rig, "alice-key", json!({"max_tokens": 9})).is_sent());
-    assert_eq!(used(&rig), [json!(0.000182)]);
+    assert_eq!(used(&rig), [json!(0.000196)]);
 }
 
 #[test]
