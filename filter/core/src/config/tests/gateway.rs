@@ -266,3 +266,24 @@ fn sampling_is_by_the_requests_id() {
     // The rule is public: SHA-256 of the id, its first 64 bits as a fraction. 0x9f86d081... is 0.623.
     assert!(!table(0.62).takes("test") && table(0.63).takes("test"));
 }
+
+/// To a collector on this machine batches go plain.
+#[test]
+fn where_the_collector_is() {
+    for (host, is_local) in [
+        ("localhost", true),
+        ("127.0.0.2", true),
+        ("[::1]", true),
+        ("10.0.0.1", false),
+        ("localhost.example.com", false),
+    ] {
+        let policy = edited(&[("/logging", json!({"url": format!("http://{host}:9902/v1/records")}))]);
+        assert_eq!(compile(&policy).unwrap().config.logging.unwrap().is_local, is_local, "{host}");
+    }
+    let otlp = |path: &str| {
+        let url = format!("http://localhost:4318{path}");
+        lines(&compile(&edited(&[("/logging", json!({"url": url, "format": "otlp"}))])).unwrap().warnings)
+    };
+    assert_eq!(otlp("/v1/logs"), [""; 0]);
+    assert_eq!(otlp("/v1/records").len(), 1);
+}
