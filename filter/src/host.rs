@@ -10,7 +10,7 @@ use std::time::Duration;
 use abi::{Buffer, Map, MetricKind, OK, returned};
 use proxy_wasm::hostcalls;
 use weir_core::{
-    export::Post,
+    export::{Answer, MAX_ANSWER, Post},
     headers::Headers,
     host::{Cas, CasMismatch, Host, SharedData},
     limits::rls::{self, Rls},
@@ -172,9 +172,14 @@ impl EnvoyHost {
         unsafe { abi::proxy_continue_stream(HTTP_REQUEST) };
     }
 
-    /// The status of the callout's answer that is being delivered.
-    pub fn answer_status(&self) -> Option<u16> {
-        std::str::from_utf8(&header(Map::CallResponse, ":status")?).ok()?.parse().ok()
+    /// The callout's answer that is being delivered.
+    pub fn answer(&self) -> Answer {
+        let number = |name| std::str::from_utf8(&header(Map::CallResponse, name)?).ok()?.parse::<u64>().ok();
+        Answer {
+            status: number(":status").and_then(|status| u16::try_from(status).ok()),
+            retry_after: number("retry-after"),
+            body: buffer(Buffer::CallResponseBody, MAX_ANSWER),
+        }
     }
 
     /// The body of that answer, of `size` bytes.

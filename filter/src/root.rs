@@ -14,7 +14,7 @@ use weir_core::{
     attempt::Attempt,
     config::{Config, MissingSecrets, Tokenizer},
     exchange::Exchange,
-    export::{self, Exporter},
+    export::{self, Answer, Exporter},
     gateway::Gateway,
     host::Host,
     limits::{self, rls},
@@ -94,6 +94,7 @@ impl Root {
         let reports = self.sinks.shared.as_ref().map(|shared| shared.reports.borrow().is_over(EnvoyHost.now()));
         if let Some(exporter) = &self.sinks.exporter {
             self.sinks.report(exporter, EnvoyHost);
+            exporter.borrow_mut().take_lost(true).iter().for_each(|line| log::warn!("{line}"));
         }
         if (records, reports) != (None, None) && records.unwrap_or(true) && reports.unwrap_or(true) {
             EnvoyHost.done();
@@ -121,7 +122,7 @@ impl Root {
         if let Some(post) = post
             && EnvoyHost.post(&post).is_none()
         {
-            exporter.borrow_mut().answered(None, &EnvoyHost);
+            exporter.borrow_mut().answered(&Answer::default(), &EnvoyHost);
         }
     }
 
@@ -151,7 +152,7 @@ impl Context for Root {
             return;
         }
         let Some(exporter) = &self.sinks.exporter else { return };
-        exporter.borrow_mut().answered(EnvoyHost.answer_status(), &EnvoyHost);
+        exporter.borrow_mut().answered(&EnvoyHost.answer(), &EnvoyHost);
         // The next batch, if one is due, need not wait for the next tick.
         self.export();
     }

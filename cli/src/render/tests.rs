@@ -61,6 +61,7 @@ fn config() -> Config {
         limits: Limits::new(name, vec![], Rules::default()),
         permissions: None,
         usage_tracking: true,
+        inference_table: None,
         description: None,
     };
     Config {
@@ -80,6 +81,8 @@ fn config() -> Config {
             path: "/v1/records".into(),
             upstream: upstream(false, "127.0.0.1", 9902),
             authorization: Some(Secret::new("Bearer sk-held-back".into())),
+            format: weir_core::config::Format::Ndjson,
+            is_local: true,
             flush_interval_ms: 1000,
             max_batch_bytes: 1,
             max_buffered_bytes: 1,

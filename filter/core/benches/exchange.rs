@@ -12,7 +12,7 @@ use weir_core::{
     attempt::Attempt,
     config::{Config, MissingSecrets},
     exchange::Exchange,
-    export::{self, Exporter},
+    export::{self, Answer, Exporter},
     gateway::Gateway,
     headers::Headers,
     host::{Cas, CasMismatch, Effect, Host, Input, SharedData, Step, fake::FakeHost},
@@ -179,7 +179,8 @@ impl Rig {
     fn flush(&mut self) {
         self.host.advance(2 * SECOND);
         while let Some(post) = measured(|| self.exporter.tick(&self.host)) {
-            measured(|| self.exporter.answered(Some(200), &self.host));
+            let accepted = Answer { status: Some(200), ..Answer::default() };
+            measured(|| self.exporter.answered(&accepted, &self.host));
             drop(post);
         }
     }

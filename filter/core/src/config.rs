@@ -9,6 +9,7 @@ mod entity_id;
 mod error;
 mod external_model;
 mod identity;
+mod inference_table;
 mod limits_store;
 mod logging;
 mod names;
@@ -30,6 +31,8 @@ use sha2::{Digest, Sha256};
 
 pub use self::{
     error::{InvalidConfig, Problem},
+    inference_table::InferenceTable,
+    logging::{Format, Logging},
     provider::{BedrockMaker, Credential, Provider},
     secret::{Environment, MissingSecrets, Secret},
 };
@@ -192,22 +195,6 @@ pub struct Cidr {
     pub prefix: u8,
 }
 
-/// `logging`.
-#[derive(Debug)]
-pub struct Logging {
-    pub cluster: Cluster,
-    /// `:authority` and `:path` of the POST.
-    pub authority: String,
-    pub path: String,
-    /// Where `cluster` is rendered.
-    pub upstream: Upstream,
-    /// The whole `authorization` value.
-    pub authorization: Option<Secret>,
-    pub flush_interval_ms: u64,
-    pub max_batch_bytes: usize,
-    pub max_buffered_bytes: usize,
-}
-
 #[derive(Debug)]
 pub struct Endpoint {
     pub name: String,
@@ -224,6 +211,8 @@ pub struct Endpoint {
     pub permissions: Option<Vec<Permission>>,
     /// `usage_tracking_config.enabled`; true where it is absent.
     pub usage_tracking: bool,
+    /// `inference_table_config`, where it is enabled.
+    pub inference_table: Option<InferenceTable>,
     /// As configured: shown by the lists, of no effect.
     pub description: Option<String>,
 }

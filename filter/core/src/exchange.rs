@@ -16,7 +16,7 @@
 //! AwaitAnswer ─ client gone ────────────────────────────────┤
 //!      │  the last attempt's headers                        │
 //!      ▼                                                    │
-//! ReadAnswer ─ usage as it passes ──────────────────────────┘  settle, record
+//! ReadAnswer ─ usage as it passes (LogAnswer: the text too) ┘  settle, record
 //! ```
 
 mod answer;
@@ -27,6 +27,7 @@ mod gate;
 mod headers;
 mod listed;
 mod own;
+mod payload;
 mod send;
 mod verdict;
 
@@ -54,6 +55,8 @@ enum Phase {
     AwaitVerdict(Box<verdict::AwaitVerdict>),
     AwaitAnswer(Box<answer::AwaitAnswer>),
     ReadAnswer(Box<answer::ReadAnswer>),
+    /// The same, where an inference table takes what the caller sees.
+    LogAnswer(Box<answer::ReadAnswer>),
     Replied(Box<close::Replied>),
     Outside,
     Settled,
@@ -77,12 +80,20 @@ impl Exchange {
             (Phase::AwaitVerdict(phase), Input::ResponseHeaders { .. }) => phase.answered_by_envoy(host),
             (Phase::AwaitVerdict(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (phase @ Phase::AwaitVerdict(_), _) => (phase, Step::wait()),
-            (Phase::AwaitAnswer(phase), Input::ResponseHeaders { end }) => phase.headers(gateway, end, host),
+            (Phase::AwaitAnswer(phase), Input::ResponseHeaders { end }) => {
+                payload::begun(phase.headers(gateway, end, host), host)
+            }
             (Phase::ReadAnswer(phase), Input::ResponseBody { size, end }) => phase.body(size, end, host),
             (Phase::ReadAnswer(phase), Input::ResponseTrailers) => phase.trailers(host),
+            (Phase::LogAnswer(phase), Input::ResponseBody { size, end }) => {
+                payload::passed(phase.body(size, end, host), size, end, host)
+            }
+            (Phase::LogAnswer(phase), Input::ResponseTrailers) => payload::passed(phase.trailers(host), 0, true, host),
             (Phase::AwaitBody(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (Phase::AwaitAnswer(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
-            (Phase::ReadAnswer(phase), Input::Log | Input::Done) => phase.close(gateway, host),
+            (Phase::ReadAnswer(phase) | Phase::LogAnswer(phase), Input::Log | Input::Done) => {
+                phase.close(gateway, host)
+            }
             (Phase::Replied(phase), Input::Log | Input::Done) => phase.close(gateway, host),
             // Of a refused request nothing goes on, whatever of it still comes.
             (phase @ Phase::Replied(_), Input::RequestBody { .. } | Input::RequestTrailers) => (phase, Step::wait()),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     caller::Principal,
-    config::{Config, Identity, Problem, Source},
+    config::{Config, Identity, InferenceTable, Problem, Source},
     limits::{Conflict, Limit, LimitKey, Unit},
 };
 
@@ -24,6 +24,25 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
         warn_of_remaining_default(limits, &mut warn);
         warn_of_nobody(limits, &known, &mut warn);
         warn_of_overlaps(limits, &known, endpoint.limits.rules().conflict, &mut warn);
+    }
+    problems.extend(shared_tables(config));
+    problems
+}
+
+/// Collectors tell payload tables apart by their prefix alone.
+fn shared_tables(config: &Config) -> Vec<Problem> {
+    let mut seen: BTreeMap<&str, &InferenceTable> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (index, endpoint) in config.endpoints.iter().enumerate() {
+        let Some(table) = &endpoint.inference_table else { continue };
+        let first = *seen.entry(&table.prefix).or_insert(table);
+        if (&first.catalog, &first.schema) != (&table.catalog, &table.schema) {
+            problems.push(Problem {
+                path: format!("endpoints[{index}].ai_gateway.inference_table_config.table_name_prefix"),
+                found: format!("`{}`, as in {}.{}", table.prefix, first.catalog, first.schema),
+                expected: "a prefix of its own: `weir collect` tells payload tables apart by that alone".to_owned(),
+            });
+        }
     }
     problems
 }

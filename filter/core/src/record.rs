@@ -1,20 +1,26 @@
 //! The rows of DESIGN.md section 6: one NDJSON line each, formatted once. Every column is always there, `null` where
-//! nothing is known. No prompt, no answer, no secret.
+//! nothing is known. No secret, and in none but a payload's row a prompt or an answer.
 
+mod columns;
 mod line;
+pub mod otlp;
+pub mod payload;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::{
+    api::Api,
     caller::Caller,
-    config::{Config, Endpoint, Provider, ServedEntity},
+    config::{Config, Endpoint, Format, InferenceTable, Provider, ServedEntity},
     export::{Row, RowKind},
     time::rfc3339,
     usage::Usage,
 };
+pub use columns::Columns;
 use line::Line;
+use payload::Bodies;
 
 const SCHEMA_VERSION: u32 = 1;
 /// Up to the first column; the version is [`SCHEMA_VERSION`].
@@ -27,6 +33,8 @@ pub struct Exchanged<'a> {
     /// Envoy's node id.
     pub gateway: &'a str,
     pub api: &'static str,
+    /// What was asked for, where a request came that far.
+    pub operation: Option<Api>,
     /// `databricks_request_id`: a UUID.
     pub id: &'a str,
     pub client_request_id: Option<&'a str>,
@@ -62,6 +70,7 @@ impl<'a> Exchanged<'a> {
             config,
             gateway,
             api: "",
+            operation: None,
             id,
             client_request_id: None,
             usage_context: &NO_CONTEXT,
@@ -108,23 +117,44 @@ pub fn usage_row(exchanged: &Exchanged<'_>, refused: bool) -> Row {
     Row { kind, status: exchanged.status, line: usage_line(exchanged, None) }
 }
 
+/// The payload of an exchange, for its endpoint's table.
+pub fn payload_row(exchanged: &Exchanged<'_>, table: &InferenceTable, bodies: &Bodies<'_>) -> Row {
+    match format(exchanged.config) {
+        Format::Ndjson => payload::row(exchanged, table, bodies),
+        Format::Otlp => otlp::payload(exchanged, table, bodies),
+    }
+}
+
+fn format(config: &Config) -> Format {
+    config.logging.as_ref().map_or(Format::Ndjson, |logging| logging.format)
+}
+
 /// Stands for `counts` refusals (by status) that had no row of their own.
 pub fn counts_row(config: &Config, gateway: &str, id: &str, now: u64, counts: &BTreeMap<u16, u64>) -> Row {
     let exchanged = Exchanged::blank(config, gateway, id, now);
-    Row { kind: RowKind::Stranger, status: 0, line: usage_line(&exchanged, Some(counts)) }
+    let line = match format(config) {
+        Format::Ndjson => usage_line(&exchanged, Some(counts)),
+        Format::Otlp => otlp::usage(&exchanged, Some(counts)),
+    };
+    Row { kind: RowKind::Stranger, status: 0, line }
 }
 
 /// A row for every served entity of the policy.
-pub fn entity_rows(config: &Config) -> impl Iterator<Item = Row> {
+pub fn entity_rows(config: &Config, now: u64) -> impl Iterator<Item = Row> {
     config.endpoints.iter().flat_map(move |endpoint| {
         endpoint.entities.iter().map(move |entity| {
-            let line = EntityLine {
-                table: "served_entities",
-                schema_version: SCHEMA_VERSION,
-                config_hash: &config.hash,
-                row: EntityRow::of(config, endpoint, entity),
+            let row = EntityRow::of(config, endpoint, entity);
+            let line = match format(config) {
+                Format::Ndjson => serde_json::to_vec(&EntityLine {
+                    table: "served_entities",
+                    schema_version: SCHEMA_VERSION,
+                    config_hash: &config.hash,
+                    row,
+                })
+                .unwrap_or_default(),
+                Format::Otlp => otlp::entity(config, &serde_json::to_value(row).unwrap_or_default(), now),
             };
-            Row { kind: RowKind::Entities, status: 0, line: serde_json::to_vec(&line).unwrap_or_default() }
+            Row { kind: RowKind::Entities, status: 0, line }
         })
     })
 }
@@ -136,15 +166,13 @@ fn usage_line(exchanged: &Exchanged<'_>, counts: Option<&BTreeMap<u16, u64>>) ->
     line.raw("},\"detail\":{");
     detail(&mut line, exchanged, counts.is_none());
     if let Some(counts) = counts {
-        line.key("\"counts\":{");
-        counts.iter().for_each(|(status, count)| line.number(&format!("\"{status}\":"), Some(*count)));
-        line.raw("}");
+        line.counts("\"counts\":", counts);
     }
     line.finish("}}")
 }
 
 /// `system.serving.endpoint_usage`: 14 columns.
-fn usage_columns(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool) {
+fn usage_columns(line: &mut impl Columns, exchanged: &Exchanged<'_>, of_a_request: bool) {
     let Exchanged { config, usage, .. } = exchanged;
     line.text("\"account_id\":", config.account_id.as_deref());
     line.text("\"workspace_id\":", config.workspace_id.as_deref());
@@ -163,7 +191,7 @@ fn usage_columns(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool)
 }
 
 /// The `detail` object of DESIGN.md section 6.
-fn detail(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool) {
+fn detail(line: &mut impl Columns, exchanged: &Exchanged<'_>, of_a_request: bool) {
     let Exchanged { usage, entity, .. } = exchanged;
     let since_received = |at: u64| at.saturating_sub(exchanged.received_at) / 1_000_000;
     let price = entity.and_then(|entity| entity.price.as_ref()).filter(|_| usage.source.is_some());
@@ -171,8 +199,8 @@ fn detail(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool) {
     line.text("\"endpoint_name\":", exchanged.endpoint.map(|endpoint| endpoint.name.as_str()));
     line.text("\"served_entity_name\":", entity.map(|entity| entity.name.as_str()));
     line.text("\"api\":", of_a_request.then_some(exchanged.api));
-    line.list("\"groups\":", groups, |line, group| line.string(group));
-    line.list("\"attempts\":", exchanged.attempts, attempt);
+    line.texts("\"groups\":", groups);
+    line.objects("\"attempts\":", exchanged.attempts, attempt);
     line.number("\"latency_ms\":", Some(since_received(exchanged.ended_at)));
     line.number("\"time_to_first_byte_ms\":", exchanged.first_byte_at.map(since_received));
     line.text("\"token_source\":", usage.source.map(|source| source.name()));
@@ -191,13 +219,11 @@ fn detail(line: &mut Line, exchanged: &Exchanged<'_>, of_a_request: bool) {
     line.text("\"config_hash\":", Some(&exchanged.config.hash));
 }
 
-fn attempt(line: &mut Line, attempt: &Attempted<'_>) {
-    line.raw("{");
+fn attempt(line: &mut impl Columns, attempt: &Attempted<'_>) {
     line.text("\"served_entity_name\":", Some(attempt.served_entity_name));
     line.number("\"status_code\":", attempt.status_code.map(u64::from));
     line.text("\"error\":", attempt.error);
     line.number("\"latency_ms\":", Some(attempt.latency_ms));
-    line.raw("}");
 }
 
 #[derive(Serialize)]

@@ -2,6 +2,7 @@
 //! the answer said of itself. Pieces may be cut anywhere, in the middle of a character too. Bytes that are no JSON and no
 //! event pass as they came.
 
+pub mod aggregate;
 mod chat;
 mod json;
 mod message;

@@ -4,7 +4,7 @@
 
 pub mod client;
 pub mod embeddings;
-mod events;
+pub(crate) mod events;
 mod frames;
 pub mod json;
 pub mod neutral;

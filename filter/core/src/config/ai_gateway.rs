@@ -1,23 +1,26 @@
 //! `ai_gateway`: limits, fallback and what is recorded.
 
 use super::{
+    inference_table::{self, InferenceTable},
     rate_limit::{self, Placed},
-    reader::{Field, Object},
+    reader::Field,
 };
 
 pub(super) struct Gateway<'a> {
     pub limits: Placed<'a>,
     pub has_fallback: bool,
     pub usage_tracking: bool,
+    pub inference_table: Option<InferenceTable>,
 }
 
 impl Default for Gateway<'_> {
     fn default() -> Self {
-        Self { limits: Vec::new(), has_fallback: false, usage_tracking: true }
+        Self { limits: Vec::new(), has_fallback: false, usage_tracking: true, inference_table: None }
     }
 }
 
-pub(super) fn read<'a>(field: &Field<'a>, is_logged: bool) -> Option<Gateway<'a>> {
+/// `endpoint` is its name, where that is right.
+pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, is_logged: bool) -> Option<Gateway<'a>> {
     let mut gateway = field.object()?;
     let has_fallback = gateway.read_or("fallback_config", false, |fallback| {
         let mut fallback = fallback.object()?;
@@ -27,10 +30,16 @@ pub(super) fn read<'a>(field: &Field<'a>, is_logged: bool) -> Option<Gateway<'a>
     });
     let limits = gateway.read_or("rate_limits", Vec::new(), rate_limit::read_all);
     let usage_tracking = gateway.read_or("usage_tracking_config", true, |tracking| read_tracking(tracking, is_logged));
-    reject_inference_table(&mut gateway);
+    let inference_table =
+        gateway.read_or("inference_table_config", None, |table| inference_table::read(table, endpoint, is_logged));
     gateway.reject_unbuilt("guardrails", "support of guardrails");
     gateway.close();
-    Some(Gateway { limits: limits?, has_fallback: has_fallback?, usage_tracking: usage_tracking? })
+    Some(Gateway {
+        limits: limits?,
+        has_fallback: has_fallback?,
+        usage_tracking: usage_tracking?,
+        inference_table: inference_table?,
+    })
 }
 
 fn read_tracking(field: &Field<'_>, is_logged: bool) -> Option<bool> {
@@ -44,17 +53,4 @@ fn read_tracking(field: &Field<'_>, is_logged: bool) -> Option<bool> {
     });
     tracking.close();
     enabled
-}
-
-fn reject_inference_table(gateway: &mut Object<'_>) {
-    let Some(mut table) = gateway.take("inference_table_config").and_then(|field| field.object()) else { return };
-    let expected = "`false`: inference tables are not built yet";
-    table.read("enabled", expected, |enabled| {
-        if enabled.flag()? {
-            enabled.reject(expected);
-        }
-        Some(())
-    });
-    table.pass_over(&["catalog_name", "schema_name", "table_name_prefix", "sampling_fraction"]);
-    table.close();
 }

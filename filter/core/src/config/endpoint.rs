@@ -10,7 +10,7 @@ use super::{
     limits_store,
     names::Claims,
     rate_limit::Placed,
-    reader::{Field, Object, Word, all},
+    reader::{Field, Object, all},
     traffic,
 };
 use crate::limits::{Limits, Rules, Unit};
@@ -35,7 +35,8 @@ pub(super) fn read<'a>(
 ) -> Option<Endpoint> {
     let mut endpoint = field.object()?;
     let name = endpoint.read("name", "the endpoint's name", |name| claims.read_endpoint(name, index));
-    let gateway = endpoint.read_or("ai_gateway", Gateway::default(), |field| ai_gateway::read(field, owner.is_logged));
+    let gateway =
+        endpoint.read_or("ai_gateway", Gateway::default(), |field| ai_gateway::read(field, name, owner.is_logged));
     let core = endpoint.read("config", "an object with `served_entities`", |field| {
         let has_fallback = gateway.as_ref().is_some_and(|gateway| gateway.has_fallback);
         read_core(field, name, has_fallback, owner, claims)
@@ -63,6 +64,7 @@ pub(super) fn read<'a>(
         limits: Limits::new(name?, limits, owner.rules),
         permissions: permissions?,
         usage_tracking: gateway.usage_tracking,
+        inference_table: gateway.inference_table,
         description: description?,
     })
 }
@@ -173,7 +175,7 @@ fn read_permission(field: &Field<'_>) -> Option<Permission> {
     let group = permission.read_if("group_name", Field::owned);
     let service_principal = permission.read_if("service_principal_name", Field::owned);
     // Who may manage an endpoint in Databricks may query it too.
-    let levels = [("CAN_QUERY", Word::Built(())), ("CAN_MANAGE", Word::Built(()))];
+    let levels = [("CAN_QUERY", ()), ("CAN_MANAGE", ())];
     let level = permission.read("permission_level", "`CAN_QUERY`", |level| level.choice(&levels));
     permission.close();
     let subjects = [
@@ -217,6 +219,6 @@ fn reject_capture(core: &mut Object<'_>) {
     if matches!(field.node.entry("enabled"), Some(Node::Flag(false))) {
         field.warn("a key that Databricks gave up", "nothing: it has no effect in Weir");
     } else {
-        field.reject_unbuilt("recording into inference tables");
+        field.reject("no such key: Databricks gave it up for `ai_gateway.inference_table_config`");
     }
 }

@@ -9,7 +9,7 @@ use super::{
     external_model::{self, External},
     names::{is_name, rendered_cluster},
     policy,
-    reader::{Field, Object, Word},
+    reader::{Field, Object},
     registered_model,
 };
 
@@ -139,11 +139,8 @@ fn check_names(drafts: &[Draft<'_>]) {
 }
 
 /// cl100k_base has no tables of its own: its models' tokens are some share more or less than o200k_base's, which is learnt.
-const TOKENIZERS: &[(&str, Word<Tokenizer>)] = &[
-    ("o200k_base", Word::Built(Tokenizer::O200kBase)),
-    ("cl100k_base", Word::Built(Tokenizer::Ratio)),
-    ("ratio", Word::Built(Tokenizer::Ratio)),
-];
+const TOKENIZERS: &[(&str, Tokenizer)] =
+    &[("o200k_base", Tokenizer::O200kBase), ("cl100k_base", Tokenizer::Ratio), ("ratio", Tokenizer::Ratio)];
 
 /// Keys of `ServedEntityInput` that size and steer Databricks' own compute.
 const PLATFORM_KEYS: &[&str] = &[

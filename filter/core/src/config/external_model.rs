@@ -7,7 +7,7 @@ mod providers;
 
 use super::{
     Credential, Provider, Task, Upstream,
-    reader::{Field, Object, Word},
+    reader::{Field, Object},
 };
 use crate::{api::Api, translate};
 
@@ -131,21 +131,21 @@ fn read_provider(field: &Field<'_>) -> Option<Kind> {
         return None;
     }
     field.choice(&[
-        ("ai21labs", Word::Built(Kind::Ai21)),
-        ("amazon-bedrock", Word::Built(Kind::Bedrock)),
-        ("anthropic", Word::Built(Kind::Anthropic)),
-        ("cohere", Word::Built(Kind::Cohere)),
-        ("custom", Word::Built(Kind::Custom)),
-        ("databricks-model-serving", Word::Built(Kind::Databricks)),
-        ("google-cloud-vertex-ai", Word::Built(Kind::Vertex)),
-        ("openai", Word::Built(Kind::OpenAi)),
+        ("ai21labs", Kind::Ai21),
+        ("amazon-bedrock", Kind::Bedrock),
+        ("anthropic", Kind::Anthropic),
+        ("cohere", Kind::Cohere),
+        ("custom", Kind::Custom),
+        ("databricks-model-serving", Kind::Databricks),
+        ("google-cloud-vertex-ai", Kind::Vertex),
+        ("openai", Kind::OpenAi),
     ])
 }
 
 pub(super) fn read_task(field: &Field<'_>) -> Option<Task> {
     field.choice(&[
-        ("llm/v1/chat", Word::Built(Task::Chat)),
-        ("llm/v1/completions", Word::Built(Task::Completions)),
-        ("llm/v1/embeddings", Word::Built(Task::Embeddings)),
+        ("llm/v1/chat", Task::Chat),
+        ("llm/v1/completions", Task::Completions),
+        ("llm/v1/embeddings", Task::Embeddings),
     ])
 }

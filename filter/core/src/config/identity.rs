@@ -5,10 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use super::{
-    Cidr, Identity, Jwt, KeyOwner, Principal, Source,
-    reader::{Field, Word},
-};
+use super::{Cidr, Identity, Jwt, KeyOwner, Principal, Source, reader::Field};
 
 pub(super) fn read(field: &Field<'_>) -> Option<Identity> {
     let mut identity = field.object()?;
@@ -19,9 +16,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<Identity> {
         Some(sources)
     });
     let groups_of = identity.read_or("groups_of", HashMap::new(), read_groups_of);
-    let allow_anonymous = identity.read_or("anonymous", false, |field| {
-        field.choice(&[("deny", Word::Built(false)), ("allow", Word::Built(true))])
-    });
+    let allow_anonymous =
+        identity.read_or("anonymous", false, |field| field.choice(&[("deny", false), ("allow", true)]));
     identity.close();
     Some(Identity { sources: sources?, groups_of: groups_of?, allow_anonymous: allow_anonymous? })
 }
@@ -151,9 +147,9 @@ fn read_mtls(field: &Field<'_>) -> Option<Source> {
     let mut mtls = field.object()?;
     let attribute = mtls.read("user", "`uri_san`, `dns_san` or `subject`", |user| {
         user.choice(&[
-            ("uri_san", Word::Built("uri_san_peer_certificate")),
-            ("dns_san", Word::Built("dns_san_peer_certificate")),
-            ("subject", Word::Built("subject_peer_certificate")),
+            ("uri_san", "uri_san_peer_certificate"),
+            ("dns_san", "dns_san_peer_certificate"),
+            ("subject", "subject_peer_certificate"),
         ])
     });
     mtls.close();

@@ -1,11 +1,6 @@
 //! `limits_store`: where limits are counted, in each Envoy or by an engine for a fleet.
 
-use super::{
-    Cluster, policy,
-    rate_limit::Placed,
-    reader::{Field, Word},
-    url,
-};
+use super::{Cluster, policy, rate_limit::Placed, reader::Field, url};
 use crate::limits::{
     Unit,
     rls::{MAX_AMOUNT, MAX_CLUSTER_NAME, OnError, Rls},
@@ -22,7 +17,7 @@ const MAX_TIMEOUT_MS: u64 = 10_000;
 /// `None` inside: `local`.
 pub(super) fn read(field: &Field<'_>) -> Option<Option<Rls>> {
     if field.node.text().is_some() {
-        return field.choice(&[("local", Word::Built(()))]).map(|()| None);
+        return field.choice(&[("local", ())]).map(|()| None);
     }
     let mut store = field.object()?;
     let rls = store.read("rls", "`local`, or an object with `rls`", read_rls);
@@ -51,11 +46,7 @@ fn read_rls(field: &Field<'_>) -> Option<Rls> {
     let domain = rls.read_or("domain", DEFAULT_DOMAIN.to_owned(), Field::owned);
     let timeout_ms = rls.read_or("timeout_ms", DEFAULT_TIMEOUT_MS, |ms| ms.whole(1..=MAX_TIMEOUT_MS));
     let on_error = rls.read_or("on_error", OnError::Local, |on_error| {
-        on_error.choice(&[
-            ("local", Word::Built(OnError::Local)),
-            ("allow", Word::Built(OnError::Allow)),
-            ("deny", Word::Built(OnError::Deny)),
-        ])
+        on_error.choice(&[("local", OnError::Local), ("allow", OnError::Allow), ("deny", OnError::Deny)])
     });
     rls.close();
     let (cluster, upstream) = match (cluster?, url?) {

@@ -3,7 +3,7 @@
 use super::{
     Cluster, Config, Identity, Scope, Unmatched, endpoint, identity, limits_store, logging,
     names::Claims,
-    reader::{Field, Object, Word},
+    reader::{Field, Object},
     url,
 };
 use crate::limits::{Conflict, Reserve, Rules};
@@ -87,9 +87,7 @@ fn read_identity(policy_field: &Field<'_>, policy: &mut Object<'_>) -> Option<Id
 }
 
 fn read_unmatched(policy: &mut Object<'_>) -> Option<(Unmatched, Option<String>)> {
-    let pass = policy.read_or("unmatched", false, |field| {
-        field.choice(&[("deny", Word::Built(false)), ("pass", Word::Built(true))])
-    });
+    let pass = policy.read_or("unmatched", false, |field| field.choice(&[("deny", false), ("pass", true)]));
     let cluster = policy.read_if("unmatched_cluster", read_cluster);
     match (pass?, cluster?) {
         (false, cluster) => Some((Unmatched::Deny, cluster)),
@@ -103,18 +101,12 @@ fn read_unmatched(policy: &mut Object<'_>) -> Option<(Unmatched, Option<String>)
 
 /// What holds for all limits of all endpoints.
 fn read_rules(policy: &mut Object<'_>) -> Option<Rules> {
-    let shadow = policy.read_or("enforcement", false, |field| {
-        field.choice(&[("enforce", Word::Built(false)), ("shadow", Word::Built(true))])
-    });
+    let shadow = policy.read_or("enforcement", false, |field| field.choice(&[("enforce", false), ("shadow", true)]));
     let conflict = policy.read_or("limit_conflict", Conflict::Strictest, |field| {
-        field.choice(&[
-            ("strictest", Word::Built(Conflict::Strictest)),
-            ("databricks", Word::Built(Conflict::Databricks)),
-        ])
+        field.choice(&[("strictest", Conflict::Strictest), ("databricks", Conflict::Databricks)])
     });
-    let reserves = policy.read_or("accounting", false, |field| {
-        field.choice(&[("after_response", Word::Built(false)), ("reserve", Word::Built(true))])
-    });
+    let reserves =
+        policy.read_or("accounting", false, |field| field.choice(&[("after_response", false), ("reserve", true)]));
     let reserve = policy.read_or("reserve", DEFAULT_RESERVE, read_reserve);
     let (reserves, reserve) = (reserves?, reserve?);
     Some(Rules { conflict: conflict?, shadow: shadow?, reserve: reserves.then_some(reserve) })

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use super::reader::{Field, Object, Word};
+use super::reader::{Field, Object};
 use crate::limits::{Limit, LimitKey, Period, Unit, Weight, nano_usd};
 
 /// Databricks' own bounds for an endpoint.
@@ -58,16 +58,15 @@ fn read(field: &Field<'_>) -> Option<Limit> {
     let units = read_units(field, &mut limit);
     let period = limit.read("renewal_period", "`second`, `minute`, `hour`, `day` or `month`", |period| {
         period.choice(&[
-            ("second", Word::Built(Period::Second)),
-            ("minute", Word::Built(Period::Minute)),
-            ("hour", Word::Built(Period::Hour)),
-            ("day", Word::Built(Period::Day)),
-            ("month", Word::Built(Period::Month)),
+            ("second", Period::Second),
+            ("minute", Period::Minute),
+            ("hour", Period::Hour),
+            ("day", Period::Day),
+            ("month", Period::Month),
         ])
     });
     let name = limit.read_if("name", Field::owned);
-    let shadow = limit
-        .read_or("mode", false, |mode| mode.choice(&[("enforce", Word::Built(false)), ("shadow", Word::Built(true))]));
+    let shadow = limit.read_or("mode", false, |mode| mode.choice(&[("enforce", false), ("shadow", true)]));
     let units_with_input = units.as_ref().is_none_or(|units| units.iter().any(|(unit, _)| unit.has_input()));
     let weight = limit.read_or("cached_input_weight", Weight::FULL, |weight| {
         if !units_with_input {
@@ -101,15 +100,15 @@ enum Subject {
 fn read_key(limit: &mut Object<'_>) -> Option<LimitKey> {
     let subject = limit.read_or("key", Subject::Endpoint, |key| {
         key.choice(&[
-            ("endpoint", Word::Built(Subject::Endpoint)),
-            ("user", Word::Built(Subject::User)),
-            ("service_principal", Word::Built(Subject::ServicePrincipal)),
-            ("user_group", Word::Built(Subject::UserGroup)),
+            ("endpoint", Subject::Endpoint),
+            ("user", Subject::User),
+            ("service_principal", Subject::ServicePrincipal),
+            ("user_group", Subject::UserGroup),
         ])
     });
     let (field, per) = (limit.take("principal"), limit.take("per"));
     let each_member = match &per {
-        Some(per) => per.choice(&[("group", Word::Built(false)), ("member", Word::Built(true))])?,
+        Some(per) => per.choice(&[("group", false), ("member", true)])?,
         None => false,
     };
     if let (Some(per), Some(Subject::Endpoint | Subject::User | Subject::ServicePrincipal)) = (&per, subject) {

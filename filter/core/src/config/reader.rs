@@ -36,14 +36,6 @@ pub(super) struct Field<'a> {
     pub findings: &'a Findings<'a>,
 }
 
-/// A word that a key may hold.
-#[derive(Clone, Copy)]
-pub(super) enum Word<T> {
-    Built(T),
-    /// Part of the contract; the text names the feature.
-    Unbuilt(&'static str),
-}
-
 /// An object that is being read. [`Object::close`] reports what nobody asked for.
 pub(super) struct Object<'a> {
     entries: &'a [(String, Node)],
@@ -178,18 +170,16 @@ impl<'a> Field<'a> {
         })
     }
 
-    pub fn choice<T: Copy>(&self, words: &[(&str, Word<T>)]) -> Option<T> {
+    /// One of `words`, each with what it stands for.
+    pub fn choice<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
         let chosen = match self.node {
             Node::Text(text) => words.iter().find(|(word, _)| word == text),
             _ => None,
         };
-        let built = words.iter().filter(|(_, word)| matches!(word, Word::Built(_))).map(|(word, _)| *word);
-        match chosen {
-            Some((_, Word::Built(value))) => return Some(*value),
-            Some((_, Word::Unbuilt(feature))) => self.reject(format!("{}: {feature} is not built yet", one_of(built))),
-            None => self.reject(one_of(built)),
+        if chosen.is_none() {
+            self.reject(one_of(words.iter().map(|(word, _)| *word)));
         }
-        None
+        chosen.map(|(_, value)| *value)
     }
 }
 

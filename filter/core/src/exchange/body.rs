@@ -6,7 +6,7 @@ use super::{
     facts::Facts,
     gate::{self, Gate},
     headers::permitted,
-    own,
+    own, payload,
     send::Prepared,
     verdict::AwaitVerdict,
 };
@@ -20,7 +20,6 @@ use crate::{
     provider::{self, Call},
     reply::{Denied, text},
     request::{self, ApiRequest, InvalidRequest, Prompt},
-    tokens::KeptBody,
     translate::{Way, way},
 };
 
@@ -72,11 +71,10 @@ impl AwaitBody {
 
     fn whole(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         let body = host.request_body(self.size);
-        let (mut phase, step) = self.send(gateway, &body, host).unwrap_or_else(Replied::reply);
-        if let Phase::AwaitAnswer(answer) = &mut phase {
-            answer.facts.prompt = KeptBody::of(body);
+        match self.send(gateway, &body, host) {
+            Ok((phase, step)) => (payload::kept(gateway, phase, body), step),
+            Err(refused) => refused.reply(),
         }
-        (phase, step)
     }
 
     fn send(self, gateway: &Gateway, body: &[u8], host: &impl Host) -> Result<(Phase, Step), Box<Replied>> {

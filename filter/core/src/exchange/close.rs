@@ -5,12 +5,13 @@ use super::{
     answer::{AwaitAnswer, Body, ReadAnswer},
     facts::Facts,
     gate::{self, Refused},
+    payload::Payload,
 };
 use crate::{
     attempt::{ATTEMPTS, Failure, Note, read_notes},
-    config::{Endpoint, ServedEntity, Tokenizer},
+    config::{Endpoint, Format, ServedEntity, Tokenizer},
     host::{Effect, Host, Step},
-    record::{self, Attempted, Exchanged},
+    record::{self, Attempted, Exchanged, otlp},
     reply::{Denied, Standings, text},
     response::Read,
     tokens::calibrate,
@@ -91,13 +92,14 @@ impl Replied {
             complete: self.status != CLIENT_GONE,
             ..nothing_used(gateway, &self.facts, endpoint, entity, host)
         };
-        (Phase::Settled, Step::next(recorded(gateway, &exchanged, true)))
+        (Phase::Settled, Step::next(recorded(gateway, &exchanged, true, None)))
     }
 }
 
 impl AwaitAnswer {
     /// The client went away before the answer began. Access logs read the request's headers after this.
-    pub fn abandoned(self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+    pub fn abandoned(mut self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+        let payload = self.facts.payload.take();
         let endpoint = self.facts.endpoint(gateway);
         let entities = endpoint.map(|endpoint| endpoint.entities.as_slice()).unwrap_or_default();
         let notes = host.property(&[ATTEMPTS]).map(|state| read_notes(&state)).unwrap_or_default();
@@ -111,13 +113,15 @@ impl AwaitAnswer {
         }
         let mut effects = gate::settled(gateway, &self.facts, None, &self.charge, Usage::default(), host);
         self.facts.restore(gateway, &mut effects);
-        effects.extend(recorded(gateway, &Exchanged { status: CLIENT_GONE, attempts: &attempts, ..exchanged }, false));
+        let exchanged = Exchanged { status: CLIENT_GONE, attempts: &attempts, ..exchanged };
+        effects.extend(recorded(gateway, &exchanged, false, payload));
         (Phase::Settled, Step::next(effects))
     }
 }
 
 impl ReadAnswer {
     pub fn close(mut self: Box<Self>, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
+        let payload = self.facts.payload.take();
         let endpoint = self.facts.endpoint(gateway);
         let entities = endpoint.map(|endpoint| endpoint.entities.as_slice()).unwrap_or_default();
         let (answered, entity) = endpoint.and_then(|endpoint| self.entity(endpoint)).unzip();
@@ -148,7 +152,7 @@ impl ReadAnswer {
             first_byte_at: Some(self.first_byte_at),
             ..nothing_used(gateway, &self.facts, endpoint, entity, host)
         };
-        effects.extend(recorded(gateway, &exchanged, false));
+        effects.extend(recorded(gateway, &exchanged, false, payload));
         (Phase::Settled, Step::next(effects))
     }
 }
@@ -163,6 +167,7 @@ fn nothing_used<'a>(
 ) -> Exchanged<'a> {
     Exchanged {
         api: facts.api,
+        operation: facts.endpoint.map(|_| facts.asked),
         client_request_id: facts.client_request_id.as_deref(),
         usage_context: &facts.usage_context,
         trace_id: facts.trace_id(),
@@ -195,14 +200,18 @@ fn used(read: &Read, facts: &Facts, entity: Option<&ServedEntity>, host: &impl H
 }
 
 /// The record goes to the outbox and to access logs. Refusals before an endpoint is known are recorded wherever there is a
-/// collector; the rest where the endpoint wants its usage tracked.
-fn recorded(gateway: &Gateway, exchanged: &Exchanged<'_>, refused: bool) -> Vec<Effect> {
-    let row = record::usage_row(exchanged, refused);
+/// collector; the rest where the endpoint wants its usage tracked, and its `payload` where it has a table for that.
+fn recorded(gateway: &Gateway, exchanged: &Exchanged<'_>, refused: bool, payload: Option<Box<Payload>>) -> Vec<Effect> {
+    let mut row = record::usage_row(exchanged, refused);
     let mut effects = vec![Effect::SetState(USAGE, row.line.clone())];
     let is_tracked = exchanged.endpoint.is_none_or(|endpoint| endpoint.usage_tracking);
-    if gateway.config.logging.is_some() && is_tracked {
+    if let Some(logging) = gateway.config.logging.as_ref().filter(|_| is_tracked) {
+        if logging.format == Format::Otlp {
+            row.line = otlp::usage(exchanged, None);
+        }
         effects.push(Effect::Record(row));
     }
+    effects.extend(payload.and_then(|payload| payload.row(exchanged)).map(Effect::Record));
     effects
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Gateway;
+use super::{Gateway, payload::Payload};
 use crate::{
     api::Api,
     caller::Caller,
@@ -40,6 +40,8 @@ pub struct Facts {
     pub prompt_characters: Option<u64>,
     /// What would have refused the request, were it not in shadow mode: a limit's label, or `permissions`.
     pub would_limit: Option<String>,
+    /// Where the endpoint's inference table takes this request.
+    pub payload: Option<Box<Payload>>,
     /// To be counted if the provider does not.
     pub prompt: KeptBody,
     headers: Headers,
@@ -64,6 +66,7 @@ impl Facts {
             streaming: false,
             prompt_characters: None,
             would_limit: None,
+            payload: None,
             prompt: KeptBody::default(),
             headers,
         }

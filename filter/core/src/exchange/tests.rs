@@ -10,6 +10,8 @@ mod limits;
 mod limits_more;
 mod oauth;
 mod orders;
+mod otlp;
+mod payload;
 mod record;
 mod refusals;
 mod route;

@@ -21,7 +21,7 @@ const OK: u32 = 0;
 /// The request is made and not sent.
 #[derive(Debug)]
 pub struct AwaitVerdict {
-    facts: Facts,
+    pub facts: Facts,
     asked: Asked,
     prepared: Prepared,
 }

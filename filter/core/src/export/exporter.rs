@@ -4,10 +4,16 @@
 use std::rc::Rc;
 
 use super::{
-    Bounds, Outbox, Row, RowKind, Tally,
+    Answer, Batch, Bounds, Frame, Outbox, Outcome, Row, RowKind, Tally,
     lease::{self, Lease},
 };
-use crate::{config::Logging, gateway::Gateway, host::Host, id::uuid, record};
+use crate::{
+    config::{Format, Logging},
+    gateway::Gateway,
+    host::Host,
+    id::uuid,
+    record::{self, otlp},
+};
 
 /// How long an answer may take; then the batch is sent again.
 const TIMEOUT_MS: u64 = 5_000;
@@ -53,6 +59,11 @@ impl Exporter {
             flush_interval_ms: logging.flush_interval_ms.saturating_sub(tick_ms(logging)),
             max_batch_bytes: logging.max_batch_bytes,
             max_buffered_bytes: logging.max_buffered_bytes,
+            packs_all: !logging.is_local,
+            frame: match logging.format {
+                Format::Ndjson => Frame::NDJSON,
+                Format::Otlp => otlp::frame(&gateway.node),
+            },
         });
         Some(Self { gateway, outbox, entities: Entities::Unclaimed, closing_since: None })
     }
@@ -76,16 +87,21 @@ impl Exporter {
             let row = record::counts_row(&self.gateway.config, &self.gateway.node, &id, now, &counts);
             self.outbox.push(row, now);
         }
-        let body = self.outbox.next_batch(now, self.closing_since.is_some())?.to_vec();
+        let batch = self.outbox.next_batch(now, self.closing_since.is_some())?;
         let logging = self.gateway.config.logging.as_ref()?;
-        Some(post(logging, body))
+        Some(post(logging, batch))
     }
 
-    /// What came of the last [`Post`]: the answer's status, or `None` without an answer.
-    pub fn answered(&mut self, status: Option<u16>, host: &impl Host) {
-        let accepted = status.is_some_and(|status| (200..300).contains(&status));
-        self.outbox.answered(accepted, host.now(), host.random());
-        if accepted && self.entities == Entities::Claimed && !self.outbox.holds(RowKind::Entities) {
+    /// What came of the last [`Post`].
+    pub fn answered(&mut self, answer: &Answer, host: &impl Host) {
+        let Some(logging) = &self.gateway.config.logging else { return };
+        let (outcome, now) = (answer.outcome(logging.format), host.now());
+        self.note(answer, outcome, now);
+        self.outbox.answered(outcome, now, host.random());
+        if matches!(outcome, Outcome::Accepted { .. })
+            && self.entities == Entities::Claimed
+            && !self.outbox.holds(RowKind::Entities)
+        {
             lease::confirm(host, &self.gateway.config.hash, host.now() / 1_000_000);
             self.entities = Entities::Settled;
         }
@@ -94,6 +110,7 @@ impl Exporter {
     /// The configuration goes: whether the outbox is empty already. If not, ticks go on until [`Exporter::is_over`].
     pub fn close(&mut self, host: &impl Host) -> bool {
         self.closing_since = Some(host.now());
+        self.outbox.hurry();
         self.outbox.is_empty()
     }
 
@@ -103,13 +120,40 @@ impl Exporter {
         if !self.outbox.is_empty() && host.now().saturating_sub(since) / 1_000_000 < CLOSING_MS {
             return false;
         }
-        self.outbox.abandon();
+        self.outbox.abandon(host.now());
         true
     }
 
     /// Changes since the last call.
     pub fn take_tally(&mut self) -> Tally {
         self.outbox.take_tally()
+    }
+
+    /// Lines for Envoy's log. At the end, or a tick's, also how many rows had none.
+    pub fn take_lost(&mut self, with_count: bool) -> Vec<String> {
+        self.outbox.take_lost(with_count)
+    }
+
+    /// What an operator should know of an answer that is no success: the first one of a row of failures.
+    fn note(&mut self, answer: &Answer, outcome: Outcome, now: u64) {
+        let said = match answer.status {
+            Some(status) => format!("the collector answered {status}"),
+            None => "no answer of the collector".to_owned(),
+        };
+        let line = match outcome {
+            Outcome::Accepted { .. } => match answer.partial() {
+                Some(partial) => format!("{said} and rejected {} records: {}", partial.rejected, partial.message),
+                None => return,
+            },
+            Outcome::Again { .. } if self.outbox.failures() > 0 => return,
+            Outcome::Again { .. } => format!("records wait: {said}"),
+            Outcome::TakeApart => {
+                format!("{said}: the batch is sent in halves, and a single record refused is dropped")
+            }
+            Outcome::Unpack => format!("{said}: records are sent without gzip from now on"),
+            Outcome::Drop => format!("{said}: the batch is dropped"),
+        };
+        self.outbox.note(line, now);
     }
 
     fn claim_entities(&mut self, now: u64, host: &impl Host) {
@@ -120,7 +164,7 @@ impl Exporter {
             Lease::Pending => {}
             Lease::Settled => self.entities = Entities::Settled,
             Lease::Won => {
-                for row in record::entity_rows(&self.gateway.config) {
+                for row in record::entity_rows(&self.gateway.config, now) {
                     self.outbox.push(row, now);
                 }
                 self.entities = Entities::Claimed;
@@ -133,18 +177,25 @@ fn tick_ms(logging: &Logging) -> u64 {
     logging.flush_interval_ms.clamp(10, MAX_TICK_MS)
 }
 
-fn post(logging: &Logging, body: Vec<u8>) -> Post {
+fn post(logging: &Logging, batch: &Batch) -> Post {
+    let content_type = match logging.format {
+        Format::Ndjson => "application/x-ndjson",
+        Format::Otlp => "application/json",
+    };
     let mut headers = vec![
         (":method", "POST".to_owned()),
         (":scheme", if logging.upstream.tls { "https" } else { "http" }.to_owned()),
         (":authority", logging.authority.clone()),
         (":path", logging.path.clone()),
-        ("content-type", "application/x-ndjson".to_owned()),
+        ("content-type", content_type.to_owned()),
     ];
+    if batch.is_gzip {
+        headers.push(("content-encoding", "gzip".to_owned()));
+    }
     if let Some(authorization) = &logging.authorization {
         headers.push(("authorization", authorization.expose().to_owned()));
     }
-    Post { cluster: logging.cluster.name().to_owned(), headers, body, timeout_ms: TIMEOUT_MS }
+    Post { cluster: logging.cluster.name().to_owned(), headers, body: batch.body.clone(), timeout_ms: TIMEOUT_MS }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Columns;
 use crate::decimal;
 
 /// A usage row with its detail holds some 1,100 bytes: one allocation for nearly all of them.
@@ -31,67 +32,6 @@ impl Line {
     /// JSON as it stands.
     pub fn raw(&mut self, json: &str) {
         self.bytes.extend_from_slice(json.as_bytes());
-    }
-
-    pub fn text(&mut self, key: &str, value: Option<&str>) {
-        self.key(key);
-        match value {
-            Some(value) => self.string(value),
-            None => self.raw("null"),
-        }
-    }
-
-    pub fn number(&mut self, key: &str, value: Option<u64>) {
-        self.key(key);
-        match value {
-            Some(value) => decimal::push(&mut self.bytes, value),
-            None => self.raw("null"),
-        }
-    }
-
-    /// Shortest digits that read back as the same number; `null` where it is no number.
-    pub fn float(&mut self, key: &str, value: Option<f64>) {
-        self.key(key);
-        match value.and_then(serde_json::Number::from_f64) {
-            Some(value) => self.raw(&value.to_string()),
-            None => self.raw("null"),
-        }
-    }
-
-    pub fn flag(&mut self, key: &str, value: Option<bool>) {
-        self.key(key);
-        self.raw(match value {
-            Some(true) => "true",
-            Some(false) => "false",
-            None => "null",
-        });
-    }
-
-    /// A list, each item written by `write`.
-    pub fn list<T>(&mut self, key: &str, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Self, T)) {
-        self.key(key);
-        self.raw("[");
-        for item in items {
-            self.comma();
-            write(self, item);
-        }
-        self.raw("]");
-    }
-
-    /// An object of strings; `null` where it is empty.
-    pub fn map(&mut self, key: &str, map: &BTreeMap<String, String>) {
-        self.key(key);
-        if map.is_empty() {
-            return self.raw("null");
-        }
-        self.raw("{");
-        for (name, value) in map {
-            self.comma();
-            self.string(name);
-            self.raw(":");
-            self.string(value);
-        }
-        self.raw("}");
     }
 
     pub fn key(&mut self, key: &str) {
@@ -138,6 +78,89 @@ impl Line {
     }
 }
 
+impl Columns for Line {
+    fn text(&mut self, key: &'static str, value: Option<&str>) {
+        self.key(key);
+        match value {
+            Some(value) => self.string(value),
+            None => self.raw("null"),
+        }
+    }
+
+    fn number(&mut self, key: &'static str, value: Option<u64>) {
+        self.key(key);
+        match value {
+            Some(value) => decimal::push(&mut self.bytes, value),
+            None => self.raw("null"),
+        }
+    }
+
+    fn float(&mut self, key: &'static str, value: Option<f64>) {
+        self.key(key);
+        match value.and_then(serde_json::Number::from_f64) {
+            Some(value) => self.raw(&value.to_string()),
+            None => self.raw("null"),
+        }
+    }
+
+    fn flag(&mut self, key: &'static str, value: Option<bool>) {
+        self.key(key);
+        self.raw(match value {
+            Some(true) => "true",
+            Some(false) => "false",
+            None => "null",
+        });
+    }
+
+    fn texts(&mut self, key: &'static str, items: &[impl AsRef<str>]) {
+        self.key(key);
+        self.raw("[");
+        for item in items {
+            self.comma();
+            self.string(item.as_ref());
+        }
+        self.raw("]");
+    }
+
+    /// `null` where it is empty.
+    fn map(&mut self, key: &'static str, map: &BTreeMap<String, String>) {
+        self.key(key);
+        if map.is_empty() {
+            return self.raw("null");
+        }
+        self.raw("{");
+        for (name, value) in map {
+            self.comma();
+            self.string(name);
+            self.raw(":");
+            self.string(value);
+        }
+        self.raw("}");
+    }
+
+    fn objects<T>(&mut self, key: &'static str, items: &[T], write: impl Fn(&mut Self, &T)) {
+        self.key(key);
+        self.raw("[");
+        for item in items {
+            self.comma();
+            self.raw("{");
+            write(self, item);
+            self.raw("}");
+        }
+        self.raw("]");
+    }
+
+    fn counts(&mut self, key: &'static str, counts: &BTreeMap<u16, u64>) {
+        self.key(key);
+        self.raw("{");
+        for (status, count) in counts {
+            self.key(&format!("\"{status}\":"));
+            decimal::push(&mut self.bytes, *count);
+        }
+        self.raw("}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]
@@ -164,13 +187,16 @@ mod tests {
         line.float("\"f\":", Some(0.000_012_5));
         line.float("\"nan\":", Some(f64::NAN));
         line.flag("\"b\":", Some(true));
-        line.list("\"l\":", ["x", "y"], Line::string);
-        line.list("\"e\":", [], Line::string);
+        line.texts("\"l\":", &["x", "y"]);
+        line.texts("\"e\":", &[""; 0]);
+        line.objects("\"o\":", &[7, 8], |line, n| line.number("\"n\":", Some(*n)));
+        line.counts("\"c\":", &BTreeMap::from([(401, 2), (404, 1)]));
         line.map("\"m\":", &BTreeMap::from([("k".into(), "v".into()), ("q\"".into(), "".into())]));
         line.map("\"z\":", &BTreeMap::new());
         let read: serde_json::Value = serde_json::from_slice(&line.finish("}}")).unwrap();
         let expected = serde_json::json!({"none": null, "n": u64::MAX, "f": 0.000_012_5, "nan": null, "b": true,
-            "l": ["x", "y"], "e": [], "m": {"k": "v", "q\"": ""}, "z": null});
+            "l": ["x", "y"], "e": [],
+            "o": [{"n": 7}, {"n": 8}], "c": {"401": 2, "404": 1}, "m": {"k": "v", "q\"": ""}, "z": null});
         assert_eq!(read["a"], expected);
     }
 }

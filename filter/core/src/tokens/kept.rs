@@ -27,6 +27,11 @@ impl KeptBody {
         Self { bytes: body, is_cut }
     }
 
+    /// The same of a body that is somebody else's.
+    pub fn copy_of(body: &[u8]) -> Self {
+        Self { bytes: body.get(..MAX_KEPT).unwrap_or(body).to_vec(), is_cut: body.len() > MAX_KEPT }
+    }
+
     /// `characters`: of all of the prompt's text. What is not there is estimated by what is.
     pub fn count(&self, characters: u64) -> Count {
         let (counted, counted_characters) = count_part(&self.bytes);

@@ -4,7 +4,7 @@ use super::{Credential, Provider, Server, providers::known};
 use crate::{
     config::{
         BedrockMaker, Secret,
-        reader::{Field, Object, Word},
+        reader::{Field, Object},
         secret, url,
     },
     sigv4,
@@ -19,11 +19,11 @@ pub(super) fn read(field: &Field<'_>, model: Option<&str>) -> Option<Server> {
     });
     let maker = bedrock.read("bedrock_provider", "whose model it is, such as `anthropic`", |maker| {
         maker.choice(&[
-            ("ai21labs", Word::Built(BedrockMaker::Other)),
-            ("amazon", Word::Built(BedrockMaker::Amazon)),
-            ("anthropic", Word::Built(BedrockMaker::Anthropic)),
-            ("cohere", Word::Built(BedrockMaker::Cohere)),
-            ("other", Word::Built(BedrockMaker::Other)),
+            ("ai21labs", BedrockMaker::Other),
+            ("amazon", BedrockMaker::Amazon),
+            ("anthropic", BedrockMaker::Anthropic),
+            ("cohere", BedrockMaker::Cohere),
+            ("other", BedrockMaker::Other),
         ])
     });
     for key in ["instance_profile_arn", "uc_service_credential_name"] {

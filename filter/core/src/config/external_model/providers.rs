@@ -3,7 +3,7 @@
 use super::{Credential, Provider, Server, Upstream};
 use crate::{
     config::{
-        reader::{Field, Object, Word},
+        reader::{Field, Object},
         secret, url,
     },
     oauth::{Grant, Kind},
@@ -108,11 +108,7 @@ enum OpenAiType {
 pub(super) fn openai(field: &Field<'_>) -> Option<Server> {
     let mut openai = field.object()?;
     let kind = openai.read_or("openai_api_type", OpenAiType::OpenAi, |kind| {
-        kind.choice(&[
-            ("openai", Word::Built(OpenAiType::OpenAi)),
-            ("azure", Word::Built(OpenAiType::Azure)),
-            ("azuread", Word::Built(OpenAiType::AzureAd)),
-        ])
+        kind.choice(&[("openai", OpenAiType::OpenAi), ("azure", OpenAiType::Azure), ("azuread", OpenAiType::AzureAd)])
     });
     // Another kind of server takes other keys: one error is enough.
     let server = match kind? {

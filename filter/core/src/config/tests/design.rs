@@ -17,9 +17,6 @@ fn whole() {
         lines(&invalid.problems),
         [
             format!(
-                "{gateway}.inference_table_config.enabled: found `true`, expected `false`: inference tables are not built yet"
-            ),
-            format!(
                 "{gateway}.guardrails: found an object, expected no such key: support of guardrails is not built yet"
             ),
             "endpoints[0].config.served_entities[1]: found 297000 ms until the first byte, expected 60000 as in the \
@@ -51,7 +48,6 @@ fn built() -> Value {
     let entities = "/endpoints/0/config/served_entities";
     let gateway = "/endpoints/0/ai_gateway";
     for (pointer, value) in [
-        (&format!("{gateway}/inference_table_config/enabled"), json!(false)),
         (&format!("{gateway}/guardrails"), json!("()")),
         (&format!("{entities}/1/price"), json!({"input_per_million_usd": 3, "output_per_million_usd": 15})),
         (&format!("{entities}/1/timeouts"), json!({"first_byte_ms": 60000})),

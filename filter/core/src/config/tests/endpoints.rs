@@ -219,8 +219,8 @@ fn endpoints() {
         (
             &with("/config/auto_capture_config", json!({"enabled": true})),
             &[
-                "endpoints[1].config.auto_capture_config: found an object, expected no such key: recording into inference \
-                 tables is not built yet",
+                "endpoints[1].config.auto_capture_config: found an object, expected no such key: Databricks gave it up for \
+                 `ai_gateway.inference_table_config`",
             ],
         ),
         (&permission(json!({"group_name": "staff", "permission_level": "CAN_QUERY"})), &[]),

@@ -171,15 +171,6 @@ fn fallback_and_records() {
         error(gateway("fallback_config", json!({}))),
         ["endpoints[0].ai_gateway.fallback_config.enabled: found nothing, expected `true` or `false`"]
     );
-    let table = "endpoints[0].ai_gateway.inference_table_config.enabled: found";
-    let not_built = "expected `false`: inference tables are not built yet";
-    let named = json!({"enabled": false, "catalog_name": "main", "schema_name": "ai", "table_name_prefix": "chat"});
-    assert!(compile(&gateway("inference_table_config", named)).is_ok());
-    assert_eq!(
-        error(gateway("inference_table_config", json!({"enabled": true}))),
-        [format!("{table} `true`, {not_built}")]
-    );
-    assert_eq!(error(gateway("inference_table_config", json!({}))), [format!("{table} nothing, {not_built}")]);
     assert_eq!(
         error(gateway("guardrails", json!({"input": {"safety": true}}))),
         [
@@ -195,4 +186,104 @@ fn fallback_and_records() {
         ["endpoints[0].ai_gateway.usage_tracking_config.enabled: found `true`, expected `logging` in the policy: \
              without it usage is recorded nowhere"]
     );
+}
+
+#[test]
+fn inference_tables() {
+    let policy = |table: Value| edited(&[("/endpoints/0/ai_gateway", json!({"inference_table_config": table}))]);
+    let table = |more: Value| {
+        let mut table = json!({"enabled": true, "catalog_name": "main", "schema_name": "ai"});
+        table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        policy(table)
+    };
+    let read = |policy: Value| compile(&policy).unwrap().config.endpoints[0].inference_table.clone();
+    assert_eq!(read(policy(json!({"enabled": false, "catalog_name": "", "sampling_fraction": 7}))), None);
+    let found = read(table(json!({}))).unwrap();
+    assert_eq!((found.catalog.as_str(), found.schema.as_str(), found.sampling_fraction), ("main", "ai", 1.0));
+    assert_eq!(
+        found.prefix,
+        compile(&policy(json!({"enabled": false}))).unwrap().config.endpoints[0].name,
+        "by default"
+    );
+    let found = read(table(json!({"table_name_prefix": "p-1_x", "sampling_fraction": 0.25}))).unwrap();
+    assert_eq!((found.prefix.as_str(), found.sampling_fraction), ("p-1_x", 0.25));
+    let at = "endpoints[0].ai_gateway.inference_table_config";
+    let name = "expected 1 to 255 characters without `.`, `/`, spaces and control characters";
+    for (policy, expected) in [
+        (policy(json!({})), vec![format!("{at}.enabled: found nothing, expected `true` or `false`")]),
+        (
+            policy(json!({"enabled": true})),
+            vec![
+                format!("{at}.catalog_name: found nothing, expected the catalog's name"),
+                format!("{at}.schema_name: found nothing, expected the schema's name"),
+            ],
+        ),
+        (
+            table(json!({"catalog_name": "a.b", "schema_name": "a b"})),
+            vec![format!("{at}.catalog_name: found `a.b`, {name}"), format!("{at}.schema_name: found `a b`, {name}")],
+        ),
+        (
+            table(json!({"table_name_prefix": "../x"})),
+            vec![format!("{at}.table_name_prefix: found `../x`, expected 1 to 128 letters, digits, `_` or `-`")],
+        ),
+        (
+            table(json!({"sampling_fraction": 1.5})),
+            vec![format!("{at}.sampling_fraction: found `1.5`, expected a number from 0 to 1")],
+        ),
+    ] {
+        assert_eq!(lines(&compile(&policy).unwrap_err().problems), expected);
+    }
+    let mut unlogged = table(json!({}));
+    edit(&mut unlogged, "/logging", json!("()"));
+    assert_eq!(
+        lines(&compile(&unlogged).unwrap_err().problems),
+        [format!(
+            "{at}: found an inference table, expected `logging` in the policy: without it there is nothing that payloads go to"
+        )]
+    );
+    let warnings = compile(&table(json!({"sampling_fraction": 0}))).unwrap().warnings;
+    assert_eq!(
+        lines(&warnings),
+        [format!(
+            "{at}.sampling_fraction: found `0`, expected a share above 0, or `enabled: false`: nothing is logged"
+        )]
+    );
+}
+
+#[test]
+fn sampling_is_by_the_requests_id() {
+    let table = |sampling_fraction| crate::config::InferenceTable {
+        catalog: "c".into(),
+        schema: "s".into(),
+        prefix: "p".into(),
+        sampling_fraction,
+    };
+    let ids: Vec<String> = (0..10_000).map(|at| crate::id::uuid(at, at * 7)).collect();
+    let taken = |fraction| ids.iter().filter(|id| table(fraction).takes(id)).count();
+    assert_eq!((taken(0.0), taken(1.0)), (0, 10_000));
+    assert!((2_300..2_700).contains(&taken(0.25)), "{}", taken(0.25));
+    assert!(ids.iter().all(|id| !table(0.25).takes(id) || table(0.5).takes(id)), "a larger share takes the same ones");
+    // The rule is public: SHA-256 of the id, its first 64 bits as a fraction. 0x9f86d081... is 0.623.
+    assert!(!table(0.62).takes("test") && table(0.63).takes("test"));
+}
+
+/// To a collector on this machine batches go plain.
+#[test]
+fn where_the_collector_is() {
+    for (host, is_local) in [
+        ("localhost", true),
+        ("127.0.0.2", true),
+        ("[::1]", true),
+        ("10.0.0.1", false),
+        ("localhost.example.com", false),
+    ] {
+        let policy = edited(&[("/logging", json!({"url": format!("http://{host}:9902/v1/records")}))]);
+        assert_eq!(compile(&policy).unwrap().config.logging.unwrap().is_local, is_local, "{host}");
+    }
+    let otlp = |path: &str| {
+        let url = format!("http://localhost:4318{path}");
+        lines(&compile(&edited(&[("/logging", json!({"url": url, "format": "otlp"}))])).unwrap().warnings)
+    };
+    assert_eq!(otlp("/v1/logs"), [""; 0]);
+    assert_eq!(otlp("/v1/records").len(), 1);
 }

@@ -124,10 +124,10 @@ fn errors() {
         (
             &[(
                 "/logging",
-                json!({"url": "http://c/", "max_batch_bytes": 2048, "max_buffered_bytes": 2047, "format": "otlp"}),
+                json!({"url": "http://c/", "max_batch_bytes": 2048, "max_buffered_bytes": 2047, "format": "text"}),
             )],
             &[
-                "logging.format: found `otlp`, expected `ndjson`: export to OpenTelemetry is not built yet",
+                "logging.format: found `text`, expected one of `ndjson`, `otlp`",
                 "logging: found `max_batch_bytes` (2048) above `max_buffered_bytes` (2047), expected a buffer that holds a \
                  batch",
             ],

@@ -198,7 +198,7 @@ fn who_is_not_tracked_is_not_recorded() {
 fn served_entities_have_every_column() {
     let gateway = compiled(&policy());
     let rows: Vec<Value> =
-        record::entity_rows(&gateway.config).map(|row| serde_json::from_slice(&row.line).unwrap()).collect();
+        record::entity_rows(&gateway.config, START).map(|row| serde_json::from_slice(&row.line).unwrap()).collect();
     assert_eq!(rows.len(), 3);
     for (row, name) in rows.iter().zip(["a", "b", "c"]) {
         check_keys(row, "table schema_version config_hash row", name);

@@ -18,10 +18,16 @@ fn workers() -> (Rig, Exporter, Exporter) {
 }
 
 fn tables(post: &Post) -> Vec<(String, Value)> {
-    let text = std::str::from_utf8(&post.body).unwrap();
+    let is_gzip = post.headers.contains(&("content-encoding", "gzip".to_owned()));
+    let batch = Batch { body: post.body.clone(), is_gzip, rows: 0 }.unpacked();
+    let text = std::str::from_utf8(&batch.body).unwrap();
     assert!(text.ends_with('\n'));
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.map(|line| (line["table"].as_str().unwrap().to_owned(), line)).collect()
+}
+
+fn answer(status: Option<u16>) -> Answer {
+    Answer { status, ..Answer::default() }
 }
 
 fn row(status: u16) -> Row {
@@ -48,12 +54,12 @@ fn one_worker_sends_the_entities_until_they_are_taken() {
     assert_eq!(first.tick(host), None, "one at a time");
     // Any answer but 2xx, or none: again, the same.
     for status in [None, Some(503), Some(401), Some(301)] {
-        first.answered(status, host);
+        first.answered(&answer(status), host);
         assert_eq!(first.tick(host), None, "it waits");
         rig.wait_ms(5_000);
         assert_eq!(first.tick(host).unwrap().body, post.body);
     }
-    first.answered(Some(204), host);
+    first.answered(&answer(Some(204)), host);
     assert_eq!((first.take_tally().sent, first.tick(host)), (3, None));
     rig.wait_ms(60_000);
     assert_eq!((second.tick(host), first.tick(host)), (None, None), "they are sent for good");
@@ -87,7 +93,7 @@ fn a_configuration_that_goes_waits_for_its_rows() {
     let post = exporter.tick(host).unwrap();
     assert_eq!(tables(&post).len(), 1, "at once, and without the entities");
     assert!(!exporter.is_over(host), "on its way is not there yet");
-    exporter.answered(Some(200), host);
+    exporter.answered(&answer(Some(200)), host);
     assert!(exporter.is_over(host));
     idle.push(row(401), host);
     idle.close(host);
@@ -103,4 +109,49 @@ fn without_a_collector_there_is_none() {
     let mut policy = policy();
     policy.as_object_mut().unwrap().remove("logging");
     assert!(Exporter::new(Rig::new(&policy).gateway.clone()).is_none());
+}
+
+#[test]
+fn an_otlp_collector_gets_log_records() {
+    let mut policy = policy();
+    policy["logging"] = json!({"url": "http://127.0.0.1:4318/v1/logs", "format": "otlp"});
+    let rig = Rig::new(&policy);
+    let mut exporter = Exporter::new(rig.gateway.clone()).unwrap();
+    exporter.tick(&rig.host);
+    rig.wait_ms(1_000);
+    let post = exporter.tick(&rig.host).unwrap();
+    assert!(post.headers.contains(&("content-type", "application/json".to_owned())));
+    let is_gzip = post.headers.contains(&("content-encoding", "gzip".to_owned()));
+    let body = Batch { body: post.body, is_gzip, rows: 0 }.unpacked().body;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let records = body.pointer("/resourceLogs/0/scopeLogs/0/logRecords").unwrap().as_array().unwrap();
+    assert!(records.len() == 3 && records.iter().all(|record| record["eventName"] == "weir.served_entity"), "{body}");
+    let said = r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"too old"}}"#;
+    exporter.answered(&Answer { status: Some(200), retry_after: None, body: said.into() }, &rig.host);
+    assert_eq!(
+        (exporter.take_tally().dropped, exporter.tick(&rig.host)),
+        (2, None),
+        "a partial success is not sent again"
+    );
+    let lines = exporter.take_lost(true);
+    assert_eq!(lines[0], "the collector answered 200 and rejected 2 records: too old");
+}
+
+/// A configuration that goes waits no longer than for a first failure, and does not hammer a collector that is away.
+#[test]
+fn closing_tries_again_with_pauses() {
+    let (rig, mut exporter, _) = workers();
+    let host = &rig.host;
+    exporter.push(row(401), host);
+    exporter.close(host);
+    let mut posts = 0;
+    while !exporter.is_over(host) {
+        if exporter.tick(host).is_some() {
+            posts += 1;
+            exporter.answered(&answer(None), host);
+        }
+        rig.wait_ms(10);
+    }
+    assert!((4..12).contains(&posts), "{posts} posts in 5 s");
+    assert_eq!(exporter.take_tally().dropped, 1);
 }

@@ -1,0 +1,25 @@
+//! A row on its way to a collector, and what it is worth.
+
+/// One line, without the line's end, and what it is: that decides what goes first when the outbox is full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub kind: RowKind,
+    /// The request's; 0 where the row is about none.
+    pub status: u16,
+    pub line: Vec<u8>,
+}
+
+/// In the order in which rows go when the outbox is full: the first one first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowKind {
+    /// Refused before an endpoint was known.
+    Stranger,
+    Payload,
+    Refusal,
+    Usage,
+    Entities,
+}
+
+impl RowKind {
+    pub(super) const ALL: [Self; 5] = [Self::Stranger, Self::Payload, Self::Refusal, Self::Usage, Self::Entities];
+}
