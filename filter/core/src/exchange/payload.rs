@@ -77,6 +77,7 @@ pub fn begun((phase, step): (Phase, Step), host: &impl Host) -> (Phase, Step) {
 }
 
 /// A piece of the answer has passed, or its trailers (a piece of 0 bytes).
+#[inline(never)]
 pub fn passed((phase, step): (Phase, Step), size: usize, end: bool, host: &impl Host) -> (Phase, Step) {
     let Phase::ReadAnswer(mut answer) = phase else { return (phase, step) };
     if let Some(payload) = &mut answer.facts.payload {
