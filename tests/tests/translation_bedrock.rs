@@ -181,7 +181,7 @@ async fn a_wrong_secret() {
     let answer = rig.send(Call::chat(ALICE, &chat("chat", json!({})))).await;
     assert_eq!(answer.json()["error"]["code"], "upstream_auth_failed", "{}", answer.text());
     let lines = rig.collector.usage(1).await;
-    assert_eq!(lines[0]["detail"]["attempts"][0]["status"], 403, "{lines:#?}");
+    assert_eq!(lines[0]["detail"]["attempts"][0]["status_code"], 403, "{lines:#?}");
     assert!(!rig.envoy.log().contains(&secret("bedrock")), "the secret is in Envoy's log");
 }
 

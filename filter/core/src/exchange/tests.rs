@@ -16,5 +16,5 @@ mod record;
 mod refusals;
 mod route;
 mod shared_limits;
-
+mod signed;
 mod translation;
