@@ -147,7 +147,7 @@ impl Context for Root {
             let (_, grant) = self.fetches.swap_remove(at);
             let Some(keeper) = &mut self.keeper else { return };
             let body = EnvoyHost.answer_body(body_size);
-            warn(keeper.answered(grant, EnvoyHost.answer_status(), &body, &EnvoyHost));
+            warn(keeper.answered(grant, EnvoyHost.answer().status, &body, &EnvoyHost));
             self.sinks.metrics.set(Metric::TokensFailing, keeper.failing(), EnvoyHost);
             return;
         }
