@@ -232,3 +232,36 @@ async fn large_bodies() {
     );
     rig.assert_healthy().await;
 }
+
+/// What a provider speaks itself passes in its own words, and the record has what it reports.
+#[tokio::test]
+async fn tokens_are_counted_and_responses_pass_untranslated() {
+    let mut anthropic = rig(&["anthropic"]).await;
+    let count = json!({"model": "chat", "messages": [{"role": "user", "content": "How many tokens are these?"}]});
+    let call = Call::post("/v1/messages/count_tokens", count.to_string());
+    let answer = anthropic.send(call.header("x-api-key", ALICE).header("anthropic-version", "2023-06-01")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.json()["input_tokens"].as_u64().is_some_and(|tokens| tokens > 0), "{}", answer.text());
+    assert_eq!(anthropic.mock("anthropic").last().await.path(), "/v1/messages/count_tokens");
+    anthropic.assert_healthy().await;
+
+    let mut openai = rig(&["openai"]).await;
+    for stream in [false, true] {
+        let body = json!({"model": "chat", "input": "Say something.", "stream": stream});
+        let answer = openai.send(Call::post("/v1/responses", body.to_string()).key(ALICE)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let received = openai.mock("openai").last().await;
+        assert_eq!((received.path(), &received.json()["model"]), ("/v1/responses", &json!("openai-model")));
+        assert_eq!(received.json()["input"], "Say something.");
+        assert_eq!(answer.text().contains("event: response.completed"), stream, "{}", answer.text());
+    }
+    for line in openai.collector.usage(2).await {
+        assert_eq!(
+            (&line["detail"]["token_source"], &line["detail"]["complete"]),
+            (&json!("reported"), &json!(true)),
+            "{line}"
+        );
+        assert!(line["row"]["output_token_count"].as_u64().is_some_and(|tokens| tokens > 0), "{line}");
+    }
+    openai.assert_healthy().await;
+}
