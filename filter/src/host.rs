@@ -10,7 +10,7 @@ use std::time::Duration;
 use abi::{Buffer, Map, MetricKind, OK, returned};
 use proxy_wasm::hostcalls;
 use weir_core::{
-    export::{Answer, MAX_ANSWER, Post},
+    export::{Answer, Post},
     headers::Headers,
     host::{Cas, CasMismatch, Host, SharedData},
     limits::rls::{self, Rls},
@@ -172,19 +172,14 @@ impl EnvoyHost {
         unsafe { abi::proxy_continue_stream(HTTP_REQUEST) };
     }
 
-    /// The callout's answer that is being delivered.
-    pub fn answer(&self) -> Answer {
+    /// The callout's answer that is being delivered, at most `max_bytes` of its body.
+    pub fn answer(&self, max_bytes: usize) -> Answer {
         let number = |name| std::str::from_utf8(&header(Map::CallResponse, name)?).ok()?.parse::<u64>().ok();
         Answer {
             status: number(":status").and_then(|status| u16::try_from(status).ok()),
             retry_after: number("retry-after"),
-            body: buffer(Buffer::CallResponseBody, MAX_ANSWER),
+            body: buffer(Buffer::CallResponseBody, max_bytes),
         }
-    }
-
-    /// The body of that answer, of `size` bytes.
-    pub fn answer_body(&self, size: usize) -> Vec<u8> {
-        buffer(Buffer::CallResponseBody, size)
     }
 
     pub fn configuration(&self) -> Vec<u8> {

@@ -14,7 +14,7 @@ use weir_core::{
     attempt::Attempt,
     config::{Config, MissingSecrets, Tokenizer},
     exchange::Exchange,
-    export::{self, Answer, Exporter},
+    export::{self, Answer, Exporter, MAX_ANSWER},
     gateway::Gateway,
     host::Host,
     limits::{self, rls},
@@ -142,17 +142,17 @@ impl Root {
 }
 
 impl Context for Root {
-    fn on_http_call_response(&mut self, call: u32, _: usize, body_size: usize, _: usize) {
+    fn on_http_call_response(&mut self, call: u32, _: usize, _: usize, _: usize) {
         if let Some(at) = self.fetches.iter().position(|(own, _)| *own == call) {
             let (_, grant) = self.fetches.swap_remove(at);
             let Some(keeper) = &mut self.keeper else { return };
-            let body = EnvoyHost.answer_body(body_size);
-            warn(keeper.answered(grant, EnvoyHost.answer().status, &body, &EnvoyHost));
+            let answer = EnvoyHost.answer(keeper::MAX_ANSWER);
+            warn(keeper.answered(grant, answer.status, &answer.body, &EnvoyHost));
             self.sinks.metrics.set(Metric::TokensFailing, keeper.failing(), EnvoyHost);
             return;
         }
         let Some(exporter) = &self.sinks.exporter else { return };
-        exporter.borrow_mut().answered(&EnvoyHost.answer(), &EnvoyHost);
+        exporter.borrow_mut().answered(&EnvoyHost.answer(MAX_ANSWER), &EnvoyHost);
         // The next batch, if one is due, need not wait for the next tick.
         self.export();
     }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{document::Node, endpoint::Owner};
+use super::{document::Node, endpoint::Owner, secret};
 
 /// A UUID (version 8, RFC 9562) made of the SHA-256 of the JSON array of account, workspace, endpoint and entity, its
 /// keys sorted and its secrets left out. An account or workspace that is not set is `null`.
@@ -38,23 +38,11 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// References are left out with the values: a key that is rotated makes no new entity.
-fn is_secret(key: &str) -> bool {
-    key.ends_with("_plaintext")
-        || matches!(
-            key,
-            "ai21labs_api_key"
-                | "amazon_bedrock_api_key"
-                | "aws_access_key_id"
-                | "aws_secret_access_key"
-                | "aws_session_token"
-                | "cohere_api_key"
-                | "environment_vars"
-                | "gemini_api_key"
-                | "microsoft_entra_client_secret"
-                | "openai_api_key"
-                | "private_key"
-        )
+/// By what it is and not by its name, which each provider has another of: a reference is left out like a value, so that a key
+/// which is rotated makes no new entity.
+fn is_secret(key: &str, value: &Node) -> bool {
+    let is_reference = matches!(value, Node::Text(text) if secret::variable(text).is_some());
+    is_reference || key == "environment_vars" || key.ends_with("_plaintext")
 }
 
 fn write_canonical(json: &mut String, node: &Node) {
@@ -78,7 +66,7 @@ fn write_canonical(json: &mut String, node: &Node) {
             json.push(']');
         }
         Node::Object(entries) => {
-            let mut sorted: Vec<_> = entries.iter().filter(|(key, _)| !is_secret(key)).collect();
+            let mut sorted: Vec<_> = entries.iter().filter(|(key, value)| !is_secret(key, value)).collect();
             sorted.sort_by_key(|(key, _)| key);
             json.push('{');
             for (at, (key, value)) in sorted.into_iter().enumerate() {
@@ -117,6 +105,8 @@ mod tests {
             (true, None, r#"{"price":{"y":0.5,"x":5.0},"name":"a"}"#),
             (true, None, r#"{"name":"a","price":{"x":5,"y":0.5},"openai_api_key":"{{env/A}}"}"#),
             (true, None, r#"{"name":"a","price":{"x":5,"y":0.5},"openai_api_key_plaintext":"sk-1"}"#),
+            (true, None, r#"{"name":"a","price":{"x":5,"y":0.5},"value":"{{secrets/a/b}}"}"#),
+            (false, None, r#"{"name":"a","price":{"x":5,"y":0.5},"value":"{{no reference}}"}"#),
             (false, None, r#"{"name":"b","price":{"x":5,"y":0.5}}"#),
             (false, None, r#"{"name":"a","price":{"x":5,"y":0.6}}"#),
             (false, Some("prod"), r#"{"name":"a","price":{"x":5,"y":0.5}}"#),

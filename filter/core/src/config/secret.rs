@@ -170,8 +170,8 @@ fn shaped(field: &Field<'_>, value: &str, shape: Shape) -> Option<Secret> {
     Some(Secret::new(format!("{prefix}{value}")))
 }
 
-/// The environment variable that a reference names.
-fn variable(reference: &str) -> Option<String> {
+/// The environment variable that a reference names; `None`: it is none.
+pub(super) fn variable(reference: &str) -> Option<String> {
     let inner = reference.strip_prefix("{{")?.strip_suffix("}}")?;
     if let Some(name) = inner.strip_prefix("env/") {
         let first = name.bytes().next()?;

@@ -13,6 +13,8 @@ use crate::{
 
 /// How often [`Keeper::tick`] wants to be called: a worker that does not fetch itself has the new token so soon.
 pub const TICK_MS: u64 = 100;
+/// Of a token server's answer no more is read: tokens with many claims have some 8 KB.
+pub const MAX_ANSWER: usize = 64 << 10;
 
 /// See the module.
 #[derive(Debug)]
