@@ -25,6 +25,9 @@ pub const PLAN: &str = "weir.plan";
 /// Filter state `wasm.weir.attempts`: [`Note`]s of the attempts that failed, in order.
 pub const ATTEMPTS: &str = "weir.attempts";
 
+/// Marks an answer whose body is not the caller's to see, for the gateway role, which takes it off.
+pub const DISOWNED_HEADER: &str = "x-weir-disowned";
+
 /// See the module.
 #[derive(Debug)]
 pub struct Attempt {
@@ -222,6 +225,7 @@ fn astray(started_at: u64, host: &impl Host) -> (Phase, Step) {
 fn disowned(started_at: u64, host: &impl Host) -> Step {
     let mut step = noted(Note { status: 503, failure: Failure::Status, latency_ms: 0 }, started_at, host);
     step.effects.push(Effect::SetResponseHeader(":status".into(), text("503")));
+    step.effects.push(Effect::SetResponseHeader(DISOWNED_HEADER.into(), text("1")));
     step
 }
 

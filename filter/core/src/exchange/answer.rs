@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::{Gateway, Phase, facts::Facts};
 use crate::{
     api::Api,
-    attempt::{ATTEMPTS, Failure, Note, REFUSED_HEADER, read_notes},
+    attempt::{ATTEMPTS, DISOWNED_HEADER, Failure, Note, REFUSED_HEADER, read_notes},
     config::{Endpoint, ServedEntity},
     headers::Headers,
     host::{Effect, Host, Step, Verdict},
@@ -92,7 +92,7 @@ impl AwaitAnswer {
             body: Body::Passed,
             facts: self.facts,
         };
-        let denied = answer.denied(gateway, own_details.as_deref());
+        let denied = answer.denied(gateway, own_details.as_deref(), &headers);
         answer.status = denied.as_ref().map_or(status, Denied::status);
         let fallbacks = answer.notes.len().min(answer.plan.len().saturating_sub(1));
         if fallbacks > 0 {
@@ -162,10 +162,14 @@ impl ReadAnswer {
 
     /// What the caller hears instead of an answer that is not his to see. What another filter of Envoy's has to say of
     /// the request is: but for 404, which says that there is no route to the model.
-    fn denied(&self, gateway: &Gateway, own_details: Option<&str>) -> Option<Denied> {
+    fn denied(&self, gateway: &Gateway, own_details: Option<&str>, headers: &Headers) -> Option<Denied> {
         match (own_details, self.status) {
             (Some(details), status) if is_about_attempts(status) => {
                 Some(Denied::UpstreamFailed { timed_out: failure_of(details) == Failure::Timeout })
+            }
+            // Whoever answered was asked for nothing.
+            (None, 503) if headers.value(DISOWNED_HEADER).is_some() => {
+                Some(Denied::UpstreamFailed { timed_out: false })
             }
             (None, 401 | 403) => {
                 let entity = self.facts.endpoint(gateway).and_then(|endpoint| self.entity(endpoint));

@@ -114,7 +114,8 @@ impl AwaitBody {
         let plan = &*plan;
         if !plan::ready(endpoint, plan, || host.now()) {
             let why = "the gateway has no token for the model's provider yet: send the request again";
-            return Err(Replied::new(facts, Denied::Unavailable(why)));
+            let refused = gate::Refused::unavailable(why, Vec::new());
+            return Err(Replied::at_gate(facts, &plan.entities, refused));
         }
         let verdict = match gate::admit(gateway, endpoint, &mut facts, plan, &request, body, host) {
             Ok(verdict) => verdict,

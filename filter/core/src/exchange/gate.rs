@@ -38,6 +38,13 @@ pub struct Asked {
     pub reserved: Tokens,
 }
 
+impl Asked {
+    /// Whether none of the limits could refuse, whatever the engine says.
+    pub fn is_shadow(&self) -> bool {
+        self.held.iter().all(|held| held.counter.shadow)
+    }
+}
+
 /// Why the limits let a request not in.
 #[derive(Debug)]
 pub struct Refused {
@@ -48,7 +55,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn unavailable(why: &'static str, effects: Vec<Effect>) -> Self {
+    pub fn unavailable(why: &'static str, effects: Vec<Effect>) -> Self {
         Self { denied: Denied::Unavailable(why), limit: None, standings: Standings::default(), effects }
     }
 }
@@ -81,9 +88,10 @@ pub fn admit(
     if held.is_empty() {
         return Ok(Gate::Admitted(Admitted::default()));
     }
+    let asked = Asked { held, reserved };
     if !rls.circuit.allows(host.now() / 1_000_000) {
         let skipped = Effect::Count(Metric::RlsSkipped, 1);
-        return match without_engine(rls, endpoint, facts, reserved, host) {
+        return match without_engine(rls, endpoint, facts, reserved, asked.is_shadow(), host) {
             Ok(mut admitted) => {
                 admitted.effects.push(skipped);
                 Ok(Gate::Admitted(admitted))
@@ -94,19 +102,21 @@ pub fn admit(
             }
         };
     }
-    let question = limits.question(&rls.domain, caller, &held);
-    Ok(Gate::Asked(Asked { held, reserved }, question))
+    let question = limits.question(&rls.domain, caller, &asked.held);
+    Ok(Gate::Asked(asked, question))
 }
 
-/// What `on_error` says where the engine says nothing.
+/// What `on_error` says where the engine says nothing. What refuses nobody is not worth a refusal when it cannot be counted.
 pub fn without_engine(
     rls: &Rls,
     endpoint: &Endpoint,
     facts: &mut Facts,
     reserved: Tokens,
+    is_shadow: bool,
     host: &impl Host,
 ) -> Result<Admitted, Box<Refused>> {
     match rls.on_error {
+        OnError::Deny if is_shadow => Ok(Admitted::default()),
         OnError::Allow => Ok(Admitted::default()),
         OnError::Local => admit_here(endpoint, facts, reserved, host),
         OnError::Deny => {

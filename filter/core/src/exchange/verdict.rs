@@ -17,6 +17,8 @@ use crate::{
 
 /// gRPC's `OK`.
 const OK: u32 = 0;
+/// In bytes: an answer has a status for each counter, of some 30 bytes.
+const MAX_ANSWER: usize = 64 << 10;
 
 /// The request is made and not sent.
 #[derive(Debug)]
@@ -71,9 +73,9 @@ fn judged(
     host: &impl Host,
 ) -> Result<Admitted, Box<gate::Refused>> {
     let now_ms = host.now() / 1_000_000;
-    let reserved = asked.reserved;
+    let (reserved, is_shadow) = (asked.reserved, asked.is_shadow());
     let judged = match status {
-        OK => endpoint.limits.judge(asked.held, &host.answer(size), now_ms),
+        OK => endpoint.limits.judge(asked.held, &host.answer(size.min(MAX_ANSWER)), now_ms),
         _ => Err(Fault::Unreadable),
     };
     match judged {
@@ -91,7 +93,7 @@ fn judged(
                 )));
             }
             note(rls, turn, effects);
-            gate::without_engine(rls, endpoint, facts, reserved, host)
+            gate::without_engine(rls, endpoint, facts, reserved, is_shadow, host)
         }
     }
 }

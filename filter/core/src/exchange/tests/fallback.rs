@@ -6,7 +6,11 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use serde_json::{Value, json};
 
 use super::{drive::*, route};
-use crate::{attempt::ATTEMPTS, host::Input, metrics::Metric};
+use crate::{
+    attempt::{ATTEMPTS, DISOWNED_HEADER},
+    host::Input,
+    metrics::Metric,
+};
 
 #[test]
 fn each_provider_gets_its_own_request_and_nothing_of_the_one_before() {
@@ -150,6 +154,11 @@ fn an_attempt_astray_reaches_nobody_with_anything() {
     }
     let notes = rig.host.properties.borrow().get(ATTEMPTS).cloned().unwrap();
     assert_eq!(notes.len(), 3 * 7);
+    // Nor is it the caller's to see.
+    let marked = [(":status", "503"), ("content-type", "text/plain"), (DISOWNED_HEADER, "1")];
+    let seen = stream.answer(&marked, &["whatever that provider says"]);
+    assert_eq!((seen.status, &seen.json()["error"]["code"]), (502, &json!("upstream_error")));
+    assert_eq!((seen.header(DISOWNED_HEADER), seen.header("served-model-name")), (None, None));
 }
 
 /// A plan without a fallback leaves no handover, and others' retries are not Weir's business.

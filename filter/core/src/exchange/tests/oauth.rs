@@ -50,6 +50,7 @@ fn alone_without_a_token_is_503_and_charges_nothing() {
     );
     let row = stream.row();
     assert_eq!((&row["row"]["status_code"], &row["detail"]["attempts"]), (&json!(503), &json!([])));
+    assert!(row["row"]["served_entity_id"].is_string(), "that of the entity drawn");
     fetch(&rig, "t0ken", 60);
     let mut stream = rig.chat(OPENAI, &chat(json!({})));
     let (_, received) = stream.begin_attempt();

@@ -103,6 +103,25 @@ fn without_an_answer_on_error_decides() {
     }
 }
 
+/// What refuses nobody when it is counted refuses nobody when it cannot be.
+#[test]
+fn shadow_limits_without_an_answer_refuse_nobody() {
+    for (modes, expected) in [(["shadow", "shadow"], 200), (["shadow", "enforce"], 503)] {
+        let limit =
+            |mode: &str, period: &str| json!({"key": "user", "calls": 2, "renewal_period": period, "mode": mode});
+        let rig = rig("deny", json!([limit(modes[0], "minute"), limit(modes[1], "hour")]));
+        for n in 0..6 {
+            let mut stream = rig.chat(OPENAI, &chat(json!({})));
+            // From the sixth on the circuit is open, and nobody is asked.
+            if n < 5 {
+                stream.verdict(LATE, &[]);
+            }
+            let status = if stream.is_sent() { stream.answered().status } else { stream.reply().status };
+            assert_eq!(status, expected, "{modes:?}, request {n}");
+        }
+    }
+}
+
 #[test]
 fn an_engine_that_is_down_is_not_asked_each_time() {
     let rig = rig("allow", calls_and_tokens());

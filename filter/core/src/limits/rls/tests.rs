@@ -156,6 +156,7 @@ fn what_is_no_answer_is_a_fault() {
         (response(0, &[]), Fault::Unreadable),
         (response(1, &[(1, 10, 3, 20)]), Fault::Unreadable),
         (vec![0x08, 0x01, 0x12, 0x09, 0x08], Fault::Unreadable),
+        (response(1, &[(1, 10, 3, 20); 101]), Fault::Unreadable),
         (unknown, Fault::NoSuchLimit),
     ] {
         assert_eq!(judged(&limits, &answer), Err(fault), "{answer:?}");
