@@ -13,6 +13,7 @@ use proxy_wasm::{
 use weir_core::{
     attempt::Attempt,
     config::{Config, MissingSecrets, Tokenizer},
+    delivery::{self, Delivery},
     exchange::Exchange,
     export::{self, Answer, Exporter, MAX_ANSWER},
     gateway::Gateway,
@@ -207,31 +208,37 @@ impl RootContext for Root {
         let gateway = self.gateway.clone()?;
         let sinks = self.sinks.clone();
         Some(match self.role {
-            Role::Attempt => Box::new(Stream { engine: Attempt::new(gateway), sinks }),
+            Role::Attempt => Box::new(Stream { engine: Attempt::new(gateway, planned_with), sinks }),
             Role::Gateway => Box::new(Stream { engine: Exchange::new(gateway), sinks }),
             Role::Restore => Box::new(Stream { engine: Restore::new(gateway), sinks }),
         })
     }
 }
 
-/// The configuration that a document compiles to, compiled once per VM. `None`: it is wrong, and the log says why.
-fn in_force(document: &[u8]) -> Option<Rc<Gateway>> {
-    let hash = Config::hash_of(document);
+/// The configuration that a policy was in force with, while anybody holds it; the newest of several with other secrets.
+fn planned_with(hash: &str) -> Option<Rc<Gateway>> {
+    IN_FORCE.with_borrow(|known| known.iter().rev().filter_map(Weak::upgrade).find(|known| known.config.hash == hash))
+}
+
+/// What a configuration compiles to, compiled once per VM. `None`: it is wrong, and the log says why.
+fn in_force(configuration: &[u8]) -> Option<Rc<Gateway>> {
+    let hash = delivery::hash_of(configuration);
     let known = IN_FORCE.with_borrow_mut(|known| {
         known.retain(|gateway| gateway.strong_count() > 0);
-        known.iter().filter_map(Weak::upgrade).find(|gateway| gateway.config.hash == hash)
+        known.iter().filter_map(Weak::upgrade).find(|gateway| gateway.delivery == hash)
     });
     if known.is_some() {
         return known;
     }
-    let environment = |name: &str| std::env::var(name).ok();
-    match Config::from_slice(document, &environment, MissingSecrets::Error) {
+    let delivery = Delivery::read(configuration);
+    let environment = |name: &str| delivery.secret(name).or_else(|| std::env::var(name).ok());
+    match Config::from_slice(delivery.document, &environment, MissingSecrets::Error) {
         Ok(compiled) => {
             for warning in &compiled.warnings {
                 log::warn!("policy: {warning}");
             }
             let node = EnvoyHost.property(&["xds", "node", "id"]).and_then(|id| String::from_utf8(id).ok());
-            let gateway = Rc::new(Gateway { config: compiled.config, node: node.unwrap_or_default() });
+            let gateway = Rc::new(Gateway { config: compiled.config, delivery: hash, node: node.unwrap_or_default() });
             IN_FORCE.with_borrow_mut(|known| known.push(Rc::downgrade(&gateway)));
             Some(gateway)
         }

@@ -67,7 +67,7 @@ impl Rig {
         host.advance(1_800_000_000 * SECOND);
         // Straight to the fake: `answered` stands for "not counted" only inside of `measured`.
         export::create_key(&host.fake);
-        let gateway = Rc::new(Gateway { config, node: "bench".to_owned() });
+        let gateway = Rc::new(Gateway { config, delivery: [0; 32], node: "bench".to_owned() });
         let exporter = Exporter::new(gateway.clone()).expect("the policy has a collector");
         Self { gateway, exporter, host }
     }
@@ -106,7 +106,7 @@ impl Rig {
     fn attempt(&mut self, number: u64, size: usize, status: &str) {
         self.host.fake.set_property("upstream/request_attempt_count", &number.to_le_bytes());
         self.host.response(status, "application/json");
-        let mut attempt = measured(|| Attempt::new(self.gateway.clone()));
+        let mut attempt = measured(|| Attempt::new(self.gateway.clone(), |_| None));
         let headers = Input::ResponseHeaders { end: false };
         for input in
             [Input::RequestHeaders { end: false }, Input::RequestBody { size, end: true }, headers, Input::Done]
@@ -119,7 +119,7 @@ impl Rig {
     /// The attempt translates the request and each piece of the answer, before the gateway role sees it.
     fn translated(&mut self, exchange: &mut Exchange, size: usize, stream: bool) {
         self.host.fake.set_property("upstream/request_attempt_count", &1u64.to_le_bytes());
-        let mut attempt = measured(|| Attempt::new(self.gateway.clone()));
+        let mut attempt = measured(|| Attempt::new(self.gateway.clone(), |_| None));
         self.attempt_step(&mut attempt, Input::RequestHeaders { end: false });
         self.attempt_step(&mut attempt, Input::RequestBody { size, end: true });
         self.host.response("200", if stream { "text/event-stream" } else { "application/json" });

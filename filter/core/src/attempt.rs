@@ -32,8 +32,12 @@ pub const DISOWNED_HEADER: &str = "x-weir-disowned";
 #[derive(Debug)]
 pub struct Attempt {
     gateway: Rc<Gateway>,
+    in_force: InForce,
     phase: Phase,
 }
+
+/// Finds the configuration of a hash among those that this VM still holds.
+pub type InForce = fn(&str) -> Option<Rc<Gateway>>;
 
 #[derive(Debug)]
 enum Phase {
@@ -58,10 +62,11 @@ enum Phase {
 }
 
 impl Attempt {
-    /// The gateway role may have planned with a configuration that is not this one, while a reload is under way: then
-    /// the attempt fails, and the caller hears that no model could be reached.
-    pub fn new(gateway: Rc<Gateway>) -> Self {
-        Self { gateway, phase: Phase::AwaitHeaders }
+    /// The gateway role may have planned with a configuration that is not this one: a reload has come between, or is
+    /// under way. `in_force` finds it, since the gateway role's stream holds it. Where it does not (the other role runs in
+    /// another VM), the attempt fails, and the caller hears that no model could be reached.
+    pub fn new(gateway: Rc<Gateway>, in_force: InForce) -> Self {
+        Self { gateway, in_force, phase: Phase::AwaitHeaders }
     }
 
     pub fn handle(&mut self, input: Input, host: &impl Host) -> Step {
@@ -95,7 +100,7 @@ impl Attempt {
         step
     }
 
-    fn begin(&self, end: bool, host: &impl Host) -> (Phase, Step) {
+    fn begin(&mut self, end: bool, host: &impl Host) -> (Phase, Step) {
         let started_at = host.now();
         let number = attempt_number(host);
         let Some(plan) = host.property(&[PLAN]).filter(|_| !end) else {
@@ -107,6 +112,11 @@ impl Attempt {
         }
         // The body is waited for also where it will not go: without the pause it could not be taken off any more.
         let mut handover = Handover::read(&plan).unwrap_or_default();
+        if handover.config != self.gateway.config.hash
+            && let Some(planned) = (self.in_force)(&handover.config)
+        {
+            self.gateway = planned;
+        }
         let is_ready = |(_, entity): (_, &ServedEntity)| entity.credential.is_ready(|| started_at);
         // An entity without its token counts as failed, which is what becomes of one that is not known.
         let is_lost = !self.entity(&handover, number.max(1)).is_none_or(is_ready);

@@ -245,7 +245,7 @@ pub struct Plan {
     /// The primary's whole-number share of 100.
     pub traffic_percentage: u8,
     /// What the routing header names: the primary's own cluster where it is alone, else the composite cluster
-    /// `weir-<endpoint>-<primary>.chain` (a dot is in no endpoint's or entity's name).
+    /// `weir-<endpoint>-<primary>.chain-<hash of the order>` (a dot is in no endpoint's or entity's name).
     pub cluster: String,
 }
 

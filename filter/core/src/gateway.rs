@@ -6,6 +6,8 @@ use crate::config::Config;
 #[derive(Debug)]
 pub struct Gateway {
     pub config: Config,
+    /// Of all that the filter was configured with, secrets too: the same policy with another secret is another configuration.
+    pub delivery: [u8; 32],
     /// Envoy's node id.
     pub node: String,
 }

@@ -6,6 +6,8 @@ use std::{
     collections::{HashMap, hash_map::Entry},
 };
 
+use sha2::{Digest, Sha256};
+
 use super::{Endpoint, Names, reader::Field};
 
 /// Who wants which name, so far.
@@ -105,7 +107,7 @@ impl<'a> Claims<'a> {
 
     fn settle_clusters(&self) {
         for (field, name) in &self.existing {
-            if let Some(owner) = self.rendered.get(name.strip_suffix(".chain").unwrap_or(name)) {
+            if let Some(owner) = self.rendered.get(name.split_once(CHAIN).map_or(*name, |(primary, _)| primary)) {
                 field.reject(format!("the name of a cluster of your own: `weir render` makes this one for {owner}"));
             }
         }
@@ -140,10 +142,19 @@ pub(super) fn rendered_cluster(endpoint: &str, entity: &str) -> String {
     format!("weir-{endpoint}-{entity}")
 }
 
-/// The composite cluster of a primary with fallbacks. A dot is in no endpoint's or entity's name.
-pub(super) fn chain_cluster(endpoint: &str, primary: &str) -> String {
-    format!("weir-{endpoint}-{primary}.chain")
+/// The composite cluster of a primary with fallbacks. A dot is in no endpoint's or entity's name. The order of clusters is a
+/// part of its name: a request that was planned before a reload must not meet a new order with the old one's credentials.
+pub(super) fn chain_cluster<'a>(endpoint: &str, primary: &str, order: impl Iterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for cluster in order {
+        hash.update(cluster);
+        hash.update([0]);
+    }
+    let order: String = hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("weir-{endpoint}-{primary}{CHAIN}{order}")
 }
+
+const CHAIN: &str = ".chain-";
 
 /// An endpoint's or a served entity's name.
 pub(super) fn is_name(name: &str) -> bool {

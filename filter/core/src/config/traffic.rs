@@ -98,7 +98,10 @@ pub(super) fn plans(endpoint: &str, entities: &[ServedEntity], shares: &[u8], ha
             let order: Vec<usize> = std::iter::once(primary).chain(others).take(MAX_ATTEMPTS).collect();
             let cluster = match order.len() {
                 1 => entity.cluster.name().to_owned(),
-                _ => chain_cluster(endpoint, &entity.name),
+                _ => {
+                    let clusters = order.iter().filter_map(|index| entities.get(*index));
+                    chain_cluster(endpoint, &entity.name, clusters.map(|entity| entity.cluster.name()))
+                }
             };
             Plan { entities: order, traffic_percentage: *share, cluster }
         })

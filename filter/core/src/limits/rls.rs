@@ -6,7 +6,6 @@ mod answer;
 mod circuit;
 mod descriptor;
 mod reports;
-mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +24,7 @@ use super::{
 use crate::{
     caller::Caller,
     config::{Cluster, Upstream},
+    wire,
 };
 
 pub const SERVICE: &str = "envoy.service.ratelimit.v3.RateLimitService";

@@ -84,12 +84,12 @@ fn clusters_that_collide() {
         (&two(solo("x-y", "z", None), solo("x", "y-z", Some("own"))), &[]),
         (&two(solo("x", "y", Some("shared")), solo("z", "y", Some("shared"))), &[]),
         (
-            &two(solo("x", "y", Some("weir-chat-a")), solo("z", "y", Some("weir-chat-b.chain"))),
+            &two(solo("x", "y", Some("weir-chat-a")), solo("z", "y", Some("weir-chat-b.chain-00"))),
             &[
                 "endpoints[1].config.served_entities[0].cluster: found `weir-chat-a`, expected the name of a cluster of \
                  your own: `weir render` makes this one for endpoints[0].config.served_entities[0]",
-                "endpoints[2].config.served_entities[0].cluster: found `weir-chat-b.chain`, expected the name of a cluster \
-                 of your own: `weir render` makes this one for endpoints[0].config.served_entities[1]",
+                "endpoints[2].config.served_entities[0].cluster: found `weir-chat-b.chain-00`, expected the name of a \
+                 cluster of your own: `weir render` makes this one for endpoints[0].config.served_entities[1]",
             ],
         ),
         (

@@ -18,8 +18,11 @@ fn plans_follow_the_split() {
     let config = compiled(&[(&format!("{ENTITIES}/-"), entity("d", json!({})))]);
     assert_eq!(
         config.endpoints[0].plans,
-        [plan(&[0, 1, 2], 90, "weir-chat-a.chain"), plan(&[1, 0, 2], 10, "weir-chat-b.chain")]
+        [plan(&[0, 1, 2], 90, "weir-chat-a.chain-86822b4c"), plan(&[1, 0, 2], 10, "weir-chat-b.chain-2600f4ff")]
     );
+    let config = compiled(&[(&format!("{ENTITIES}/2/cluster"), json!("own"))]);
+    let name = config.endpoints[0].plans[0].cluster.strip_prefix("weir-chat-a.chain-").unwrap();
+    assert_ne!(name, "86822b4c", "another order is another cluster");
     let config = compiled(&[
         ("/endpoints/0/ai_gateway/fallback_config/enabled", json!(false)),
         (&format!("{ENTITIES}/1/cluster"), json!("openai")),

@@ -72,7 +72,7 @@ fn a_provider_sees_its_own_api_alone() {
     for (name, value) in set {
         assert_eq!(received.header(name), Some(value), "{name}");
     }
-    assert_eq!(route::cluster(&rig.host).as_deref(), Some("weir-chat-a.chain"));
+    assert_eq!(route::cluster(&rig.host).as_deref(), Some("weir-chat-a.chain-86822b4c"));
     let own = |name: &str| {
         name.starts_with(':')
             || name == "content-length"

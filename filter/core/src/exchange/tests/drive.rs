@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::route;
 use crate::{
-    attempt::Attempt,
+    attempt::{Attempt, InForce},
     config::{Config, MissingSecrets},
     exchange::Exchange,
     export::{self, RowKind},
@@ -85,7 +85,7 @@ pub fn chat(more: Value) -> String {
 pub fn compiled(policy: &Value) -> Rc<Gateway> {
     let environment = |name: &str| name.strip_prefix("KEY_").map(|entity| format!("secret-{}", entity.to_lowercase()));
     let compiled = Config::from_slice(policy.to_string().as_bytes(), &environment, MissingSecrets::Error).unwrap();
-    Rc::new(Gateway { config: compiled.config, node: "node-1".into() })
+    Rc::new(Gateway { config: compiled.config, delivery: [0; 32], node: "node-1".into() })
 }
 
 /// One worker.
@@ -93,6 +93,8 @@ pub struct Rig {
     pub gateway: Rc<Gateway>,
     /// What the attempt role runs with: another one while a reload is under way.
     pub attempts: Rc<Gateway>,
+    /// What else the attempt role finds.
+    pub in_force: InForce,
     pub host: FakeHost,
 }
 
@@ -102,7 +104,7 @@ impl Rig {
         let host = FakeHost::default();
         host.now.set(START);
         export::create_key(&host);
-        Self { attempts: gateway.clone(), gateway, host }
+        Self { attempts: gateway.clone(), in_force: |_| None, gateway, host }
     }
 
     /// A request of Alice's, its headers and its body in one piece.
@@ -282,7 +284,7 @@ impl Stream<'_> {
         host.set_property("upstream/request_attempt_count", &self.attempts.to_le_bytes());
         host.request_body.replace(self.sent.clone());
         route::play(host);
-        let mut attempt = Attempt::new(self.rig.attempts.clone());
+        let mut attempt = Attempt::new(self.rig.attempts.clone(), self.rig.in_force);
         let steps = [
             Input::RequestHeaders { end: false },
             Input::RequestBody { size: self.sent.len() / 2, end: false },

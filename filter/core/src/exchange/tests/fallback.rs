@@ -3,11 +3,14 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use std::{cell::RefCell, rc::Rc};
+
 use serde_json::{Value, json};
 
 use super::{drive::*, route};
 use crate::{
     attempt::{ATTEMPTS, DISOWNED_HEADER},
+    gateway::Gateway,
     host::Input,
     metrics::Metric,
 };
@@ -132,7 +135,27 @@ fn the_last_error_is_the_clients() {
     }
 }
 
-/// While a reload is under way, the attempt role may know another policy: no provider gets what is another's.
+thread_local! {
+    static HELD: RefCell<Vec<Rc<Gateway>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A reload between the plan and an attempt: the attempt is made with the policy that it was planned with.
+#[test]
+fn an_attempt_keeps_to_the_policy_of_its_plan() {
+    let mut rig = Rig::new(&policy());
+    HELD.set(vec![rig.gateway.clone()]);
+    rig.in_force = |hash| HELD.with_borrow(|held| held.iter().find(|gateway| gateway.config.hash == hash).cloned());
+    let mut other = policy();
+    other["endpoints"][0] = endpoint("chat", &["c", "a"]);
+    rig.attempts = compiled(&other);
+    let mut stream = rig.chat(OPENAI, &chat(json!({})));
+    stream.attempt(Outcome::Status(503));
+    let received = stream.attempt(Outcome::Status(200));
+    assert_eq!(received.header("authorization"), Some("Bearer secret-b"));
+    assert_eq!(&*received.body, chat(json!({"model": "b-model"})));
+}
+
+/// In another VM the attempt role may know another policy while a reload is under way: no provider gets what is another's.
 #[test]
 fn an_attempt_astray_reaches_nobody_with_anything() {
     let mut rig = Rig::new(&policy());
@@ -176,7 +199,7 @@ fn attempts_of_what_weir_has_not_planned_pass() {
     for number in [1u64, 2] {
         rig.host.end_stream();
         rig.host.set_property("upstream/request_attempt_count", &number.to_le_bytes());
-        let mut attempt = crate::attempt::Attempt::new(rig.gateway.clone());
+        let mut attempt = crate::attempt::Attempt::new(rig.gateway.clone(), rig.in_force);
         for input in [Input::RequestHeaders { end: true }, Input::ResponseHeaders { end: true }, Input::Done] {
             assert_eq!(attempt.handle(input, &rig.host), crate::host::Step::default());
         }
@@ -192,7 +215,7 @@ fn trailers_end_an_attempts_body() {
     rig.host.set_property("upstream/request_attempt_count", &2u64.to_le_bytes());
     let body = chat(json!({"model": "a-model"}));
     rig.host.request_body.replace(body.clone().into_bytes());
-    let mut attempt = crate::attempt::Attempt::new(rig.gateway.clone());
+    let mut attempt = crate::attempt::Attempt::new(rig.gateway.clone(), rig.in_force);
     for input in [
         Input::RequestHeaders { end: false },
         Input::RequestBody { size: body.len(), end: false },

@@ -185,7 +185,7 @@ fn a_request_without_a_translation_is_refused_by_the_attempt() {
         let mut stream = rig.chat(path, &chat(json!({"n": 2})));
         let host = &rig.host;
         host.set_property("upstream/request_attempt_count", &1u64.to_le_bytes());
-        let mut attempt = Attempt::new(rig.attempts.clone());
+        let mut attempt = Attempt::new(rig.attempts.clone(), rig.in_force);
         assert_eq!(attempt.handle(Input::RequestHeaders { end: false }, host).verdict, Verdict::Pause);
         let size = host.request_body.borrow().len();
         let step = attempt.handle(Input::RequestBody { size, end: true }, host);

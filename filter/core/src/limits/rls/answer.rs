@@ -1,10 +1,10 @@
 //! A `RateLimitResponse`: bytes in, what the engine says of each descriptor out.
 
-use super::{
-    descriptor::{self, from_amount},
+use super::descriptor::{self, from_amount};
+use crate::{
+    limits::compile::{Held, Told},
     wire::{Fields, Value},
 };
-use crate::limits::compile::{Held, Told};
 
 /// Why an answer is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

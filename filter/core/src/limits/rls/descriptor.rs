@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use super::wire::{put_bytes, put_length, put_number};
 use crate::{
     caller::{Caller, Principal},
     limits::{
@@ -11,6 +10,7 @@ use crate::{
         amount::Weight,
         compile::{Counter, Held},
     },
+    wire::{put_bytes, put_length, put_number},
 };
 
 /// The protocol's numbers have 32 bits.

@@ -5,10 +5,12 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::{
     super::{Conflict, Limit, LimitKey, Period, Rules, Weight},
-    wire::{Fields, Value, put_bytes, put_number},
     *,
 };
-use crate::caller::Principal;
+use crate::{
+    caller::Principal,
+    wire::{Fields, Value, put_bytes, put_number},
+};
 
 const NOW: u64 = 1_795_303_077_500;
 

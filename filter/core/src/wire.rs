@@ -1,6 +1,6 @@
-//! Protocol Buffers, as far as the rate limit protocol needs them: fields in, bytes out, and back. A message that is cut or
-//! malformed reads as `None`; it must never panic, whatever an engine sends. Own code, since the few messages here cost
-//! 3 KB of wasm.
+//! Protocol Buffers, as far as the rate limit protocol and a delivered policy need them: fields in, bytes out, and back. A
+//! message that is cut or malformed reads as `None`; it must never panic, whatever an engine sends. Own code, since the few
+//! messages here cost 3 KB of wasm.
 
 /// A field's value. Fixed-size numbers are skipped: the protocol has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
