@@ -1,5 +1,6 @@
 //! `weir`: one binary, one subcommand each. It reads the command line and hands over.
 
+mod apply;
 mod check;
 mod collect;
 mod explain;
@@ -17,6 +18,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "weir", version)]
 enum Command {
+    Apply(apply::Args),
     Check(check::Args),
     Collect(collect::Args),
     Explain(explain::Args),
@@ -27,6 +29,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Command::parse() {
+        Command::Apply(args) => apply::run(&args),
         Command::Check(args) => check::run(args),
         Command::Collect(args) => collect::run(args),
         Command::Explain(args) => explain::run(args),

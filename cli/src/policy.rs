@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_yaml_ng::Value;
-use weir_core::config::{Compiled, Config, InvalidConfig, MissingSecrets, Problem};
+use weir_core::config::{Compiled, Config, Environment, InvalidConfig, MissingSecrets, Problem};
 
 /// Why there is no policy.
 #[derive(Debug)]
@@ -76,7 +76,16 @@ pub fn read(path: &Path) -> Result<String, Unusable> {
 /// [`Unusable::Invalid`].
 pub fn compile(json: &str) -> Result<Compiled, Unusable> {
     let environment = |name: &str| std::env::var(name).ok();
-    Config::from_slice(json.as_bytes(), &environment, MissingSecrets::Warn).map_err(Unusable::Invalid)
+    compile_with(json, &environment, MissingSecrets::Warn)
+}
+
+/// Compiles a policy with these secrets.
+///
+/// # Errors
+///
+/// [`Unusable::Invalid`].
+pub fn compile_with(json: &str, environment: &Environment<'_>, missing: MissingSecrets) -> Result<Compiled, Unusable> {
+    Config::from_slice(json.as_bytes(), environment, missing).map_err(Unusable::Invalid)
 }
 
 fn read_text(path: &Path) -> io::Result<String> {

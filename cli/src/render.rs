@@ -11,6 +11,7 @@ use std::{
 use serde_json::Value;
 use weir_core::config::{Compiled, Config, Source};
 
+pub use self::dynamic::{Dynamic, dynamic};
 use self::{
     bootstrap::{Options, bootstrap},
     version::EnvoyVersion,
@@ -20,6 +21,7 @@ use crate::policy::{self, Unusable};
 mod access_log;
 mod bootstrap;
 mod clusters;
+mod dynamic;
 mod jwt;
 mod listener;
 mod ratelimit;
@@ -28,6 +30,7 @@ mod routes;
 mod tests;
 mod version;
 mod wasm;
+pub mod xds;
 
 /// Make a proxy's whole configuration from a policy, on standard output
 #[derive(clap::Args)]
@@ -38,16 +41,25 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Target {
-    Envoy(EnvoyArgs),
+    Envoy(EnvoyCommand),
     Ratelimit(ratelimit::Args),
 }
 
-/// A complete Envoy bootstrap: exit status 0, 1 if the policy is wrong, 2 if it or another file cannot be read
+/// A complete Envoy bootstrap: exit status 0, 1 if the policy is wrong, 2 if it or another file cannot be read. With `--xds-dir` a
+/// folder of files that Envoy watches, so that a running Envoy takes a new policy
 #[derive(clap::Args)]
-struct EnvoyArgs {
+struct EnvoyCommand {
+    #[command(flatten)]
+    envoy: EnvoyArgs,
+    #[command(flatten)]
+    xds: Option<xds::XdsArgs>,
+}
+
+#[derive(clap::Args)]
+pub struct EnvoyArgs {
     /// The policy, YAML or JSON; `-` is standard input. A relative `jwks_file` in it is relative to its folder (with `-`, to
     /// this one), and is rendered absolute
-    policy: PathBuf,
+    pub policy: PathBuf,
     /// The Envoy that it is for: 1.37, 1.38, 1.39 or 1.40, with or without a patch number
     #[arg(long, default_value = "1.40")]
     envoy_version: EnvoyVersion,
@@ -56,7 +68,7 @@ struct EnvoyArgs {
     listen: SocketAddr,
     /// Where Envoy's admin interface listens
     #[arg(long, default_value = "127.0.0.1:9901")]
-    admin: SocketAddr,
+    pub admin: SocketAddr,
     /// The filter, as Envoy finds it: relative to its working directory or absolute
     #[arg(long, default_value = "dist/weir.wasm")]
     wasm: String,
@@ -73,38 +85,46 @@ struct EnvoyArgs {
 
 pub fn run(args: Args) -> ExitCode {
     let rendered = match args.target {
-        Target::Envoy(args) => render(args),
+        Target::Envoy(EnvoyCommand { envoy, xds: None }) => render(&envoy),
+        Target::Envoy(EnvoyCommand { envoy, xds: Some(xds) }) => dynamic::write(&envoy, &xds),
         Target::Ratelimit(args) => render_ratelimit(&args),
     };
     let printed = rendered.and_then(|yaml| {
         let written = io::stdout().lock().write_all(yaml.as_bytes());
         written.map_err(|error| Failure::Usage(format!("standard output: cannot be written: {error}")))
     });
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Policy(unusable)) => {
-            unusable.print();
-            unusable.exit_code()
-        }
-        Err(Failure::NoStore) => {
-            eprintln!(
-                "error: limits_store: found `local`, expected `rls`: without an engine there is nothing to configure"
-            );
-            ExitCode::from(1)
-        }
-        Err(Failure::Usage(message)) => {
-            eprintln!("error: {message}");
-            ExitCode::from(2)
-        }
-    }
+    printed.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }
 
-enum Failure {
+/// Why nothing was rendered.
+pub enum Failure {
     Policy(Unusable),
     /// An engine's configuration, without an engine.
     NoStore,
     /// One line.
     Usage(String),
+}
+
+impl Failure {
+    /// On standard error.
+    pub fn report(&self) -> ExitCode {
+        match self {
+            Self::Policy(unusable) => {
+                unusable.print();
+                unusable.exit_code()
+            }
+            Self::NoStore => {
+                eprintln!(
+                    "error: limits_store: found `local`, expected `rls`: without an engine there is nothing to configure"
+                );
+                ExitCode::from(1)
+            }
+            Self::Usage(message) => {
+                eprintln!("error: {message}");
+                ExitCode::from(2)
+            }
+        }
+    }
 }
 
 impl From<Unusable> for Failure {
@@ -113,10 +133,22 @@ impl From<Unusable> for Failure {
     }
 }
 
-fn render(args: EnvoyArgs) -> Result<String, Failure> {
-    let clusters = args.clusters.as_deref().map(read_clusters).transpose().map_err(Failure::Usage)?.unwrap_or_default();
+fn render(args: &EnvoyArgs) -> Result<String, Failure> {
     let json = policy::read(&args.policy)?;
-    let Compiled { config, warnings } = policy::compile(&json)?;
+    let composed = compose(args, &json, policy::compile(&json)?)?;
+    let yaml = serde_yaml_ng::to_string(&composed.bootstrap).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(format!("# For Envoy {}, made by `weir render envoy`: change the policy, not this.\n{yaml}", args.envoy_version))
+}
+
+/// A bootstrap, and what it was made of.
+struct Composed {
+    config: Config,
+    bootstrap: Value,
+}
+
+fn compose(args: &EnvoyArgs, json: &str, compiled: Compiled) -> Result<Composed, Failure> {
+    let Compiled { config, warnings } = compiled;
+    let clusters = args.clusters.as_deref().map(read_clusters).transpose().map_err(Failure::Usage)?.unwrap_or_default();
     policy::print_warnings(&warnings);
     let policy_folder = folder_of(&args.policy).map_err(Failure::Usage)?;
     for warning in what_else_envoy_needs(&config, &clusters, &policy_folder) {
@@ -126,22 +158,21 @@ fn render(args: EnvoyArgs) -> Result<String, Failure> {
     if !doubled.is_empty() {
         return Err(Failure::Usage(format!(
             "{}: found a second cluster named {}, expected names that are neither there nor made by Weir",
-            args.clusters.unwrap_or_default().display(),
+            args.clusters.clone().unwrap_or_default().display(),
             doubled.join(", ")
         )));
     }
     let options = Options {
         listen: args.listen,
         admin: args.admin,
-        wasm: args.wasm,
+        wasm: args.wasm.clone(),
         policy_folder,
-        access_log: args.access_log,
+        access_log: args.access_log.clone(),
         access_log_usage: args.access_log_usage,
         clusters,
     };
-    let bootstrap = bootstrap(&config, &json, &options);
-    let yaml = serde_yaml_ng::to_string(&bootstrap).map_err(|error| Failure::Usage(error.to_string()))?;
-    Ok(format!("# For Envoy {}, made by `weir render envoy`: change the policy, not this.\n{yaml}", args.envoy_version))
+    let bootstrap = bootstrap(&config, json, &options);
+    Ok(Composed { config, bootstrap })
 }
 
 fn render_ratelimit(args: &ratelimit::Args) -> Result<String, Failure> {

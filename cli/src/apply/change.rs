@@ -1,0 +1,210 @@
+//! One change of a running Envoy: stage after stage is written and waited for, and when one fails, all is put back. What counts
+//! is what Envoy says of itself: the version of each resource that it has accepted, and that its workers have each filter.
+
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    admin::{Admin, Stats},
+    folder::Folder,
+    retired::{self, Retired},
+};
+use crate::render::{
+    Dynamic,
+    xds::{CLUSTERS, File, Stage},
+};
+
+/// How often Envoy is asked: an update takes it some 10 ms.
+const ASK_EVERY: Duration = Duration::from_millis(10);
+
+pub enum Failed {
+    Refused(String),
+    NotLive(String),
+    Folder(io::Error),
+}
+
+pub struct Change<'a> {
+    folder: &'a Folder,
+    admin: &'a Admin,
+    version: String,
+    files: Vec<File>,
+    /// What each file was before.
+    before: Vec<Option<Vec<u8>>>,
+    retired: Retired,
+    warnings: Vec<String>,
+    bound: Duration,
+}
+
+impl<'a> Change<'a> {
+    pub fn new(folder: &'a Folder, admin: &'a Admin, new: Dynamic, bound: Duration) -> io::Result<Self> {
+        let Dynamic { version, mut files, .. } = new;
+        let before = files.iter().map(|file| folder.read(&file.name)).collect::<io::Result<Vec<_>>>()?;
+        let old = folder.read_json(CLUSTERS);
+        let empty = serde_json::Value::Null;
+        let clusters = files.iter_mut().find(|file| file.name == CLUSTERS).map_or(empty, |file| file.content.clone());
+        let retired = Retired::new(folder.read_json(retired::FILE).as_ref(), old.as_ref(), &clusters, retired::now());
+        let warnings = retired::moved(old.as_ref(), &clusters).into_iter().map(|name| {
+            format!(
+                "cluster `{name}` has moved to another server: a request that was under way may have met it with what was \
+                 meant for the old one (a new name for the entity avoids that)"
+            )
+        });
+        let warnings = warnings.collect();
+        for file in files.iter_mut().filter(|file| file.name == CLUSTERS) {
+            retired.keep_in(&mut file.content);
+        }
+        Ok(Self { folder, admin, version, files, before, retired, warnings, bound })
+    }
+
+    /// What an operator should know of a change that was made.
+    pub fn make(mut self) -> Result<Vec<String>, Failed> {
+        let mut written = 0;
+        match self.stages(&mut written) {
+            Ok(()) => {
+                self.folder
+                    .write(retired::FILE, self.retired.to_file().to_string().as_bytes())
+                    .map_err(Failed::Folder)?;
+                Ok(std::mem::take(&mut self.warnings))
+            }
+            Err(failed) => {
+                self.put_back(written);
+                Err(failed)
+            }
+        }
+    }
+
+    fn stages(&mut self, written: &mut usize) -> Result<(), Failed> {
+        for stage in [Stage::Clusters, Stage::Filters, Stage::Routes, Stage::Listeners] {
+            let before = self.ask()?;
+            let files: Vec<&File> = self.files.iter().filter(|file| file.stage == stage).collect();
+            for file in &files {
+                self.folder.write(&file.name, file.content.to_string().as_bytes()).map_err(Failed::Folder)?;
+                *written += 1;
+            }
+            // A filter that the listener does not have yet comes with it.
+            let known = |file: &&&File| stage < Stage::Filters || before.text(&version_of(file)).is_some();
+            self.wait(&files.iter().filter(known).copied().collect::<Vec<_>>(), &before)?;
+        }
+        let all: Vec<&File> = self.files.iter().filter(|file| file.stage != Stage::Bootstrap).collect();
+        self.wait(&all, &self.ask()?)?;
+        let Some(bootstrap) = self.files.iter().position(|file| file.stage == Stage::Bootstrap) else { return Ok(()) };
+        let (Some(file), Some(before)) = (self.files.get(bootstrap), self.before.get(bootstrap)) else { return Ok(()) };
+        let text = file.content.to_string();
+        if before.as_deref() != Some(text.as_bytes()) {
+            self.folder.write(&file.name, text.as_bytes()).map_err(Failed::Folder)?;
+            self.warnings.push(format!("{} has changed: an Envoy that runs does not read it again", file.name));
+        }
+        Ok(())
+    }
+
+    /// Until Envoy has this version of all of them.
+    fn wait(&self, files: &[&File], before: &Stats) -> Result<(), Failed> {
+        let end = Instant::now() + self.bound;
+        loop {
+            let now = self.ask()?;
+            for file in files {
+                let grew = |name: &str| now.number(&of(file, name)) > before.number(&of(file, name));
+                if grew("update_rejected") || grew("update_failure") {
+                    return Err(Failed::Refused(self.reason(file, &now)));
+                }
+            }
+            let late: Vec<&str> =
+                files.iter().filter(|file| !self.is_live(file, before, &now)).map(|file| &*file.name).collect();
+            if late.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                return Err(Failed::NotLive(format!(
+                    "Envoy has not taken {} within {:?}: is it started with this folder's envoy.json, and its main thread \
+                     free? The old files are back",
+                    late.join(", "),
+                    self.bound
+                )));
+            }
+            thread::sleep(ASK_EVERY);
+        }
+    }
+
+    fn is_live(&self, file: &File, before: &Stats, now: &Stats) -> bool {
+        // A filter's version is set when Envoy has accepted it; the workers have it a little later.
+        let reloads = of(file, "config_reload");
+        let was_live = before.text(&version_of(file)) == Some(&self.version);
+        let workers = file.stage != Stage::Filters || was_live || now.number(&reloads) > before.number(&reloads);
+        let warming = match file.stage {
+            Stage::Clusters => now.number("cluster_manager.warming_clusters"),
+            Stage::Listeners => now.number("listener_manager.total_listeners_warming"),
+            _ => 0,
+        };
+        now.text(&version_of(file)) == Some(&self.version) && workers && warming == 0
+    }
+
+    fn ask(&self) -> Result<Stats, Failed> {
+        self.admin.stats().map_err(|error| Failed::NotLive(format!("Envoy's admin interface: {error}")))
+    }
+
+    fn reason(&self, file: &File, now: &Stats) -> String {
+        let is_weirs = now.number("wasmcustom.weir.config_rejected") > 0;
+        let why = match file.stage {
+            Stage::Filters if is_weirs => Some(
+                "the filter cannot work with the policy: a line `policy rejected` of Envoy's log says why".to_owned(),
+            ),
+            Stage::Listeners => self.admin.listener_error(),
+            _ => None,
+        };
+        format!("{}: {}", file.name, why.unwrap_or_else(|| "Envoy's log says why".to_owned()))
+    }
+
+    /// The first `written` files, the last one first, each waited for no longer than it takes when all is well.
+    fn put_back(&self, written: usize) {
+        for (file, before) in self.files.iter().zip(&self.before).take(written).rev() {
+            if let Err(error) = self.folder.restore(&file.name, before.as_deref()) {
+                eprintln!("error: {}: cannot be put back: {error}", file.name);
+            }
+        }
+        let end = Instant::now() + Duration::from_secs(2);
+        let is_back = || self.admin.stats().is_ok_and(|now| now.number("wasmcustom.weir.config_rejected") == 0);
+        while !is_back() && Instant::now() < end {
+            thread::sleep(ASK_EVERY);
+        }
+    }
+}
+
+fn of(file: &File, name: &str) -> String {
+    format!("{}.{name}", file.stats)
+}
+
+fn version_of(file: &File) -> String {
+    of(file, "version_text")
+}
+
+/// What Envoy has logged from a moment on.
+pub struct Log {
+    path: PathBuf,
+    end: u64,
+}
+
+impl Log {
+    pub fn at_end(path: &Path) -> Self {
+        Self { path: path.to_owned(), end: path.metadata().map_or(0, |file| file.len()) }
+    }
+
+    /// The lines that say why something was refused, each with its end.
+    pub fn refusals(&self) -> String {
+        let mut text = Vec::new();
+        let read = std::fs::File::open(&self.path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(self.end))?;
+            file.read_to_end(&mut text)
+        });
+        if let Err(error) = read {
+            return format!("{}: cannot be read: {error}\n", self.path.display());
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let mut lines: Vec<&str> = text.lines().filter(|line| line.contains("rejected")).collect();
+        lines.dedup();
+        lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+}
