@@ -31,10 +31,16 @@ clean: ## remove what was built here; downloads in ~/.cache/weir stay
 	rm -rf target dist .demo
 
 # Measuring: neither is a part of `make test`, since both want a machine that is not too busy with other things.
-.PHONY: bench bench-collect instructions tokens tables estimates fuzz bench-tokens
+.PHONY: bench bench-growth soak bench-collect instructions tokens tables estimates fuzz bench-tokens
 
-bench: ## Weir against bare Envoy, one table of ratios (under 25 minutes; QUICK=1: some 3); OTHER=PATH: a second wasm beside it
+bench: ## Weir against bare Envoy: ratios, memory, targets (under 25 minutes; QUICK=1: some 3; PEERS=1: LiteLLM, MLflow); OTHER=PATH: a second wasm
 	@python3 tests/bench/bench.py
+
+bench-growth: ## 1 to 10,000 endpoints, 1 to 1,000,000 users, 1 to 10,000 open streams (some 10 minutes)
+	@python3 tests/bench/growth.py
+
+soak: ## memory over an hour of mixed load (SECONDS=600: less)
+	@python3 tests/bench/soak.py $(or $(SECONDS),3600)
 
 bench-collect: build ## what one collector on one core takes, and its page over 10 million rows (some 10 minutes; ROWS=1000000: less)
 	@python3 tests/bench/collect.py

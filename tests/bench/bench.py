@@ -5,7 +5,8 @@ Every figure is a ratio or a difference to bare Envoy in the same round: several
 over rounds. The machine may be busy with other things; it must only be equally busy for all. Every answer must be 200,
 and every record must reach the collector, or there is no result.
 
-ROUNDS=N: so many rounds; ONLY=TEXT: the workloads with TEXT in their names; OTHER=PATH: a second weir.wasm in the same rounds.
+ROUNDS=N: so many rounds; ONLY=TEXT: the workloads with TEXT in their names; OTHER=PATH: a second weir.wasm in the same
+rounds; PEERS=1: the gateways of peers.py in the same run; DOCS=1: what is found goes into docs/speed.md.
 """
 
 import os
@@ -16,45 +17,42 @@ import time
 from pathlib import Path
 
 import envoys
+import footprint
 import load
+import peers
 import report
 import workloads
 from rig import BenchError, Collector, Mock, Process, free_port, machine_busy_seconds
-from workloads import BARE, DIRECT, NO_LIMITS, NO_RECORDS, NOOP, NOOP_BOTH, OTHER, SINGLE, LOGGED, WEIR
+from workloads import BARE, DIRECT, LOGGED, NOOP, NOOP_BOTH, OTHER, POLICY, RECORDING, TRANSLATED, WEIR
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "target" / "bench"
-RECORDING = (WEIR, OTHER, NO_LIMITS, SINGLE, LOGGED)
 #: Longer than the policy's flush_interval_ms, so that the sending of a round's records is counted in that round.
 FLUSH_SECONDS = 1.3
+#: A translated request has no field for the mock's orders.
+STREAM_ORDERS = '{"chunks":100,"chunk_delay_ms":1}'
 
 
-class Bench:
-    def __init__(self, envoy_binary, quick):
-        self.binary, self.quick = envoy_binary, quick
-        self.rounds = int(os.environ.get("ROUNDS") or (6 if quick else 5))
-        self.folder = OUT / "run"
+class Rig:
+    """The mocks, the collector and the Envoys, by variant and number of workers."""
+
+    def __init__(self, envoy_binary, folder):
+        self.binary, self.folder = envoy_binary, folder
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.weir, self.wasm, self.noop = ROOT / "dist/weir", ROOT / "dist/weir.wasm", OUT / "noop.wasm"
         self.collector_port = free_port()
         self.collector = None
         self.envoys = {}
-
-    def start(self):
         answer = '{"raw":{"content_type":"text/plain","body":"outside"}}'
         self.mocks = {
             "primary": Mock(self.weir, "primary", self.folder),
             "backup": Mock(self.weir, "backup", self.folder),
             "down": Mock(self.weir, "down", self.folder, "503"),
             "outside": Mock(self.weir, "outside", self.folder, answer),
+            "translated": Mock(self.weir, "translated", self.folder, STREAM_ORDERS),
         }
         self.new_collector()
-        for variant in workloads.EVERY:
-            self.of(variant, 1)
-        time.sleep(1)
-        for envoy in self.envoys.values():
-            envoy.start_mb = envoy.resident_mb()
 
     def new_collector(self):
         if self.collector:
@@ -62,27 +60,50 @@ class Bench:
             shutil.rmtree(self.collector.out, ignore_errors=True)
         self.collector = Collector(self.weir, self.folder, self.collector_port)
 
-    def envoy(self, variant, workers):
-        """Starts an Envoy of that variant. Bare Envoy and the do-nothing filters are made of Weir's."""
+    def document(self, variant):
+        mocks = self.mocks | ({"primary": self.mocks["translated"]} if variant == TRANSLATED else {})
+        return envoys.policy(mocks, self.collector_port, **POLICY.get(variant, {}))
+
+    def envoy(self, variant, workers, document=None, clusters=()):
+        """Starts an Envoy of that variant, with further clusters to the mocks that have their names. Bare Envoy and the do-nothing filters are made of Weir's."""
         ports = envoys.two_ports()
-        off = {NO_LIMITS: {"limits": False}, NO_RECORDS: {"records": False}, SINGLE: {"fallback": False}}
-        name = "".join(c if c.isalnum() else "-" for c in variant) + f"-{workers}"
+        name = "".join(c if c.isalnum() else "-" for c in variant) + f"-{workers}-{ports[0]}"
         if variant in (BARE, NOOP, NOOP_BOTH):
             config = envoys.bare(self.of(WEIR, 1), ports)
             if variant != BARE:
                 config = envoys.with_noop(config, self.noop, ports, 2 if variant == NOOP_BOTH else 1)
         else:
-            document = envoys.policy(self.mocks, self.collector_port, **off.get(variant, {}))
-            outside = self.mocks["outside"].port
+            own = {name: self.mocks[name].port for name in ("outside", *clusters)}
             wasm = Path(os.environ["OTHER"]).resolve() if variant == OTHER else self.wasm
             more = ["--access-log-usage"] if variant == LOGGED else []
-            config = envoys.render(self.weir, wasm, name, document, outside, self.folder, ports, *more)
+            document = document or self.document(variant)
+            config = envoys.render(self.weir, wasm, name, document, own, self.folder, ports, *more)
         return envoys.Envoy(self.binary, name, config, self.folder, workers, ports)
 
     def of(self, variant, workers):
         if (variant, workers) not in self.envoys:
             self.envoys[variant, workers] = self.envoy(variant, workers)
         return self.envoys[variant, workers]
+
+
+class Bench(Rig):
+    def __init__(self, envoy_binary, quick):
+        self.quick = quick
+        self.rounds = int(os.environ.get("ROUNDS") or (6 if quick else 5))
+        super().__init__(envoy_binary, OUT / "run")
+        self.memory = {}
+
+    def start(self, variants):
+        for variant in variants:
+            if variant != DIRECT and variant not in peers.PEERS:
+                self.of(variant, 1)
+        self.note_memory("at start")
+
+    def note_memory(self, when, workers=1):
+        time.sleep(FLUSH_SECONDS)
+        for (variant, count), envoy in self.envoys.items():
+            if count == workers and isinstance(envoy, envoys.Envoy):
+                self.memory.setdefault((variant, workers), {})[when] = envoy.memory()
 
     def run(self, workload):
         """All rounds of a workload: one dictionary for each, of each variant's figures."""
@@ -96,7 +117,7 @@ class Bench:
             for variant in workload.variants:
                 self.closed_loop(workload, variant, 1, settle=False)
         rounds = []
-        for number in range(self.rounds):
+        for number in range(workload.rounds or self.rounds):
             shift = number % len(workload.variants)
             order = workload.variants[shift:] + workload.variants[:shift]
             if workload.rate:
@@ -104,6 +125,8 @@ class Bench:
             else:
                 rounds.append({variant: self.closed_loop(workload, variant, workload.seconds) for variant in order})
         self.check_records(recorded, before)
+        if workload.workers > 1:
+            self.note_memory("after", workload.workers)
         for variant, workers in [key for key in self.envoys if key[1] > 1]:
             self.envoys.pop((variant, workers)).end()
         return rounds
@@ -112,10 +135,13 @@ class Bench:
         """One variant under wrk."""
         direct = variant == DIRECT
         envoy = self.mocks["primary"] if direct else self.of(variant, workload.workers)
-        url = f"http://127.0.0.1:{envoy.port}{workload.path}"
-        providers = [self.mocks[name] for name in ("primary", "down", "outside")]
+        path, body, headers = workload.path, workload.body, workload.headers
+        if variant in peers.PEERS:
+            path, body, headers = envoy.asks(path, body, headers)
+        url = f"http://127.0.0.1:{envoy.port}{path}"
+        providers = [self.mocks[name] for name in ("primary", "down", "outside", "translated")]
         busy, cpu, mock_cpu = machine_busy_seconds(), envoy.cpu_seconds(), [mock.cpu_seconds() for mock in providers]
-        found = load.wrk(url, workload.connections, seconds, workload.body, workload.headers)
+        found = load.wrk(url, workload.connections, seconds, body, headers)
         mock_cpu = max(mock.cpu_seconds() - began for mock, began in zip(providers, mock_cpu))
         busy = machine_busy_seconds() - busy
         records = variant in RECORDING and workload.recorded
@@ -180,25 +206,29 @@ class Bench:
 
 
 def main():
-    quick = os.environ.get("QUICK", "") not in ("", "0")
+    quick, with_peers = (os.environ.get(name, "") not in ("", "0") for name in ("QUICK", "PEERS"))
     only = os.environ.get("ONLY", "")
     OUT.mkdir(parents=True, exist_ok=True)
-    built = subprocess.run([ROOT / "tests/bench/build.sh"], stdout=subprocess.PIPE, text=True, check=False)
-    if built.returncode != 0:
-        raise BenchError("a part could not be built; see above")
-    bench = Bench(built.stdout.splitlines()[-1], quick)
+    bench = Bench(build(), quick)
     load_before, begin = os.getloadavg(), time.monotonic()
-    bench.start()
-    found, failed = [], []
-    for workload in (workloads.quick if quick else workloads.full)(bench.folder):
-        if only in workload.name:
-            print(f"==> {workload.name}", file=sys.stderr, flush=True)
-            try:
-                found.append((workload, bench.run(workload)))
-            except BenchError as error:
-                failed.append(str(error))
-                bench.new_collector()
-    memory = {v: (e.start_mb, e.resident_mb(), e.ready_seconds * 1e3) for (v, _), e in bench.envoys.items()}
+    chosen = [w for w in (workloads.quick if quick else workloads.full)(bench.folder) if only in w.name]
+    starts = footprint.starts(bench, 2 if quick else 5)
+    bench.start(dict.fromkeys(variant for workload in chosen for variant in workload.variants if workload.workers == 1))
+    failed, refused = [], {}
+    if with_peers:
+        started, refused = peers.start(bench)
+        chosen += peers.workloads(bench.folder, started)
+    found = []
+    for workload in chosen:
+        print(f"==> {workload.name}", file=sys.stderr, flush=True)
+        try:
+            found.append((workload, bench.run(workload)))
+        except BenchError as error:
+            failed.append(str(error))
+            bench.new_collector()
+    bench.note_memory("after")
+    if not quick and not only:
+        footprint.large_bodies(bench)
     machine = {
         "cores": os.cpu_count(),
         "load_before": load_before,
@@ -206,14 +236,29 @@ def main():
         "seconds": time.monotonic() - begin,
         "wasm_bytes": bench.wasm.stat().st_size,
         "commit": commit(),
+        "rounds": bench.rounds,
+        "processor": processor(),
     }
-    print(report.write(OUT, found, failed, memory, machine, bench.rounds))
+    print(report.write(OUT, report.Run(found, failed, bench.memory, starts, machine, refused)))
     return 1 if failed else 0
+
+
+def build(version="1.40.0"):
+    """Builds all that runs. Returns Envoy's path."""
+    built = subprocess.run([ROOT / "tests/bench/build.sh", version], stdout=subprocess.PIPE, text=True, check=False)
+    if built.returncode != 0:
+        raise BenchError("a part could not be built; see above")
+    return built.stdout.splitlines()[-1]
 
 
 def commit():
     command = ["git", "-C", ROOT, "describe", "--always", "--dirty"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def processor():
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return names[0].split(":", 1)[1].strip() if names else "unknown"
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ OUTSIDE_PATH = "/somewhere/else"
 DOWN_ENDPOINT, DOWN_HEADER = "chat-down", "x-bench-down"
 SECRETS = {"WEIR_SECRET_BENCH_KEY": "provider-key"}
 PLENTY = 10**12
+MIB = 1 << 20
 
 
 class Envoy(Process):
@@ -32,10 +33,25 @@ class Envoy(Process):
         super().__init__(f"envoy {name}", command, folder / f"envoy-{name}.log", SECRETS)
         self.variant, self.workers = name, workers
         self.ready_seconds = self.wait_until_ok(f"http://127.0.0.1:{self.admin_port}/ready")
+        self.ready_cpu_seconds = self.cpu_seconds()
         self.start_mb = self.resident_mb()
 
     def url(self, path):
         return f"http://127.0.0.1:{self.port}{path}"
+
+    def memory(self):
+        """What its resident memory is made of, in MB."""
+        heap = {name: int(size) / MIB for name, size in get_json(f"http://127.0.0.1:{self.admin_port}/memory").items()}
+        parts = self.mapped_mb()
+        return {
+            "resident": self.resident_mb(),
+            "live": heap["allocated"],
+            "caches": heap["total_thread_cache"],
+            "free": heap["pageheap_free"],
+            "machine_code": parts["code"],
+            "vms": max(0, parts["anonymous"] - heap["total_physical_bytes"]),
+            "files": parts["files"],
+        }
 
     def stats(self):
         found = get_json(f"http://127.0.0.1:{self.admin_port}/stats?format=json&usedonly")["stats"]
@@ -45,18 +61,24 @@ class Envoy(Process):
         return sum(value for name, value in self.stats().items() if name.endswith(suffix))
 
 
-def policy(mocks, collector_port, *, limits=True, records=True, fallback=True):
-    """The default policy, or with one feature off. No limit is ever met."""
+def entity(name, mock, provider="openai"):
+    """A model of one of the mocks."""
+    base = f"http://127.0.0.1:{mock.port}" + ("/v1" if provider == "openai" else "")
+    config = {f"{provider}_api_key": "{{secrets/bench/key}}", f"{provider}_api_base": base}
+    model = {"provider": provider, "name": MODELS[provider], "task": "llm/v1/chat", f"{provider}_config": config}
+    return {"name": name, "external_model": model}
 
-    def entity(name, mock):
-        openai = {"openai_api_key": "{{secrets/bench/key}}", "openai_api_base": f"http://127.0.0.1:{mock.port}/v1"}
-        model = {"provider": "openai", "name": "gpt-4o-mini", "task": "llm/v1/chat", "openai_config": openai}
-        return {"name": name, "external_model": model}
+
+MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-sonnet-4-5"}
+
+
+def policy(mocks, collector_port, *, limits=True, records=True, fallback=True, payloads=False, reserve=False, provider="openai"):
+    """The default policy, or with one feature off or on. No limit is ever met."""
 
     def endpoint(name, primary, primary_percentage):
         percentages = {"primary": primary_percentage, "backup": 100 - primary_percentage}
         routes = [{"served_entity_name": n, "traffic_percentage": p} for n, p in percentages.items()]
-        config = {"served_entities": [entity("primary", primary), entity("backup", mocks["backup"])]}
+        config = {"served_entities": [entity("primary", primary, provider), entity("backup", mocks["backup"], provider)]}
         gateway = {"usage_tracking_config": {"enabled": records}}
         if fallback:
             config["traffic_config"] = {"routes": routes}
@@ -65,6 +87,8 @@ def policy(mocks, collector_port, *, limits=True, records=True, fallback=True):
             del config["served_entities"][1]
         if limits:
             gateway["rate_limits"] = LIMITS
+        if payloads:
+            gateway["inference_table_config"] = PAYLOADS
         return {"name": name, "config": config, "ai_gateway": gateway}
 
     owner = {"sha256": hashlib.sha256(KEY.encode()).hexdigest(), "user": "alice@example.com", "groups": ["research"]}
@@ -78,7 +102,14 @@ def policy(mocks, collector_port, *, limits=True, records=True, fallback=True):
     }
     if records:
         document["logging"] = {"url": f"http://127.0.0.1:{collector_port}/v1/records"}
+    if payloads:
+        document["logging"]["max_buffered_bytes"] = 64 << 20
+    if reserve:
+        document["accounting"] = "reserve"
     return document
+
+
+PAYLOADS = {"enabled": True, "catalog_name": "main", "schema_name": "ai", "table_name_prefix": "chat"}
 
 
 LIMITS = [
@@ -89,29 +120,29 @@ LIMITS = [
 ]
 
 
-def render(weir, wasm, name, document, outside_port, folder, ports, *more):
+def render(weir, wasm, name, document, clusters, folder, ports, *more):
     """The bootstrap that `weir render` makes, formatting its access log into nowhere."""
-    policy_file, clusters_file = folder / f"policy-{name}.json", folder / "clusters.json"
+    policy_file, clusters_file = folder / f"policy-{name}.json", folder / f"clusters-{name}.json"
     policy_file.write_text(json.dumps(document, indent=1))
-    clusters_file.write_text(json.dumps([outside_cluster(outside_port)]))
+    clusters_file.write_text(json.dumps([own_cluster(*cluster) for cluster in clusters.items()]))
     command = [weir, "render", "envoy", policy_file, "--envoy-version", "1.40", "--wasm", wasm, "--access-log", "/dev/null"]
     command += ["--listen", f"127.0.0.1:{ports[0]}", "--admin", f"127.0.0.1:{ports[1]}", "--clusters", clusters_file, *more]
-    rendered = subprocess.run(command, capture_output=True, text=True, env=SECRETS, timeout=30, check=False)
+    rendered = subprocess.run(command, capture_output=True, text=True, env=SECRETS, timeout=120, check=False)
     if rendered.returncode != 0:
         raise BenchError(f"weir render refused {policy_file}: {rendered.stderr}")
     return rendered.stdout
 
 
-def outside_cluster(port):
+def own_cluster(name, port):
     address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
     endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
     most = {"max_connections": 10**6, "max_pending_requests": 10**6, "max_requests": 10**6}
     return {
-        "name": "outside",
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "5s",
         "circuit_breakers": {"thresholds": [most]},
-        "load_assignment": {"cluster_name": "outside", "endpoints": endpoints},
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
     }
 
 
@@ -119,7 +150,7 @@ def bare(weir_envoy, ports):
     """Weir's own bootstrap without Weir."""
     dump = get_json(f"http://127.0.0.1:{weir_envoy.admin_port}/config_dump?resource=&mask=")["configs"]
     bootstrap = copy.deepcopy(next(part["bootstrap"] for part in dump if "bootstrap" in part))
-    config = {key: bootstrap[key] for key in ("admin", "static_resources")}
+    config = {key: bootstrap[key] for key in ("admin", "memory_allocator_manager", "static_resources") if key in bootstrap}
     config["admin"]["address"]["socket_address"]["port_value"] = ports[1]
     [listener] = config["static_resources"]["listeners"]
     listener["address"]["socket_address"]["port_value"] = ports[0]

@@ -1,11 +1,27 @@
-"""Rounds in; one table, the same as JSON, and a plot out. Nothing is told of one machine's absolute speed but what bare
-Envoy did there, for orientation."""
+"""Rounds in; tables as text, as Markdown for docs/speed.md and as JSON, and a plot out. Nothing is told of one machine's
+absolute speed but what bare Envoy did there, for orientation."""
 
 import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
-from xml.sax.saxutils import escape
 
-from workloads import BARE, DIRECT, NOOP, NOOP_BOTH, WEIR
+import document
+import targets
+from plot import plot
+from workloads import BARE, DIRECT, NOOP, WEIR, WORKERS
+
+
+@dataclass(frozen=True)
+class Run:
+    found: list
+    failed: list
+    memory: dict
+    starts: dict
+    machine: dict
+    #: Peers that could not be run, and why.
+    refused: dict
 
 
 def percentile(ordered, percent):
@@ -46,36 +62,67 @@ def middle(rounds, variant, figure):
     return median(found) if found else None
 
 
-def write(folder, found, failed, memory, machine, count):
-    """Writes bench.txt, bench.json and bench.svg; returns the text."""
-    summaries = [(workload, rounds, summary(workload, rounds)) for workload, rounds in found]
-    lines = heading(machine, count)
-    for workload, rounds, figures in summaries:
-        lines += section(workload, rounds, figures)
-    lines += scaling(summaries)
-    lines += memory_section(memory)
-    for error in failed:
-        lines += ["", f"NO RESULT: {error}"]
-    text = "\n".join(lines) + "\n"
-    document = {
-        "machine": machine,
-        "rounds": count,
-        "failed": failed,
-        "memory_mb": {v: {"start": s, "after": a, "ready_ms": r} for v, (s, a, r) in memory.items()},
+def write(folder, run):
+    """Writes bench.txt, bench.md, bench.json and bench.svg; returns the text."""
+    summaries = [(workload, rounds, summary(workload, rounds)) for workload, rounds in run.found]
+    tables = [*heading(run.machine), Table("Targets", ["", "must", "goal", "measured", ""], targets.lines(run, summaries))]
+    tables += [section(workload, rounds, figures) for workload, rounds, figures in summaries]
+    tables += [scaling(summaries), start_section(run.starts), *memory_sections(run.memory)]
+    if run.refused:
+        tables.append(Table("Peers that were not run", ["", "why"], [list(pair) for pair in run.refused.items()]))
+    tables += [f"NO RESULT: {error}" for error in run.failed]
+    tables = [table for table in tables if table]
+    text = "\n\n".join(table if isinstance(table, str) else table.text() for table in tables) + "\n"
+    markdown = "\n\n".join(table if isinstance(table, str) else table.markdown() for table in tables) + "\n"
+    whole = {
+        "machine": run.machine,
+        "failed": run.failed,
+        "starts": run.starts,
+        "memory_mb": [{"variant": v, "workers": n, **found} for (v, n), found in run.memory.items()],
         "workloads": [{"name": w.name, "against_bare": f, "rounds": r} for w, r, f in summaries],
     }
+    picture = plot(summaries)
     (folder / "bench.txt").write_text(text)
-    (folder / "bench.json").write_text(json.dumps(document, indent=1))
-    (folder / "bench.svg").write_text(plot(summaries))
-    return text + f"\nAlso in {folder}: bench.txt, bench.json, bench.svg"
+    (folder / "bench.md").write_text(markdown)
+    (folder / "bench.json").write_text(json.dumps(whole, indent=1))
+    (folder / "bench.svg").write_text(picture)
+    told = f"\nAlso in {folder}: bench.txt, bench.md, bench.json, bench.svg"
+    if os.environ.get("DOCS", "") not in ("", "0"):
+        told += "\n" + document.put("bench", markdown)
+        (document.ROOT / "docs/images/speed.svg").write_text(picture)
+    return text + told
 
 
-def heading(machine, count):
+@dataclass(frozen=True)
+class Table:
+    title: str
+    columns: list
+    rows: list
+
+    def text(self):
+        lines = [self.columns, *self.rows]
+        widths = [max(len(line[at]) for line in lines) for at in range(len(self.columns))]
+        first, rest = widths[0], widths[1:]
+
+        def line(cells):
+            return f"  {cells[0]:<{first}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(cells[1:], rest))
+
+        return "\n".join([self.title, *map(line, lines)]).rstrip()
+
+    def markdown(self):
+        def line(cells):
+            return "| " + " | ".join(cells) + " |"
+
+        rule = "|---|" + "---:|" * (len(self.columns) - 1)
+        return "\n".join([f"**{self.title}**", "", line(self.columns), rule, *map(line, self.rows)])
+
+
+def heading(machine):
     loads = ["/".join(f"{load:.1f}" for load in machine[when]) for when in ("load_before", "load_after")]
     return [
-        f"Weir {machine['commit']} against bare Envoy: medians over {count} rounds (least to most), "
-        f"weir.wasm {machine['wasm_bytes'] / 1e6:.2f} MB",
-        f"{machine['cores']} cores; load average {loads[0]} before, {loads[1]} after; took {machine['seconds']:.0f} s",
+        f"Weir {machine['commit']} against bare Envoy: medians over {machine['rounds']} rounds (least to most). "
+        f"{machine['cores']} cores ({machine['processor']}); load average {loads[0]} before, {loads[1]} after; "
+        f"took {machine['seconds']:.0f} s.",
     ]
 
 
@@ -89,18 +136,19 @@ def section(workload, rounds, figures):
     if busy is not None:
         told.append(f"mock {busy:.0%} of a core")
         told.append(f"machine {middle(rounds, BARE, 'machine_busy'):.0%} busy")
-    lines = ["", f"{workload.name}   [bare: {', '.join(told)}]"]
-    columns = ("throughput", "CPU/request", "p50 added us", "p99 added us", "first byte")
-    lines.append("  {:<24}{:>22}{:>24}{:>14}{:>14}{:>14}".format("", *columns))
+    rows = []
     for variant, figure in figures.items():
         if variant == BARE:
             continue
-        cells = [spread(figure.get("throughput")), spread(figure.get("cpu"))]
+        cells = [variant, spread(figure.get("throughput")), spread(figure.get("cpu"))]
         cells += [added(figure.get(name)) for name in ("added_p50_us", "added_p99_us")]
         first = figure.get("first_byte")
-        cells.append(f"{first['median']:.3f}x" if first else "")
-        lines.append("  {:<24}{:>22}{:>24}{:>14}{:>14}{:>14}".format(variant, *cells))
-    return lines
+        rows.append([*cells, f"{first['median']:.3f}x" if first else ""])
+    columns = ["", "throughput", "CPU/request", "p50 added us", "p99 added us", "first byte"]
+    used = [at for at in range(len(columns)) if at == 0 or any(row[at] for row in rows)]
+    return Table(
+        f"{workload.name} (bare: {', '.join(told)})", [columns[at] for at in used], [[row[at] for at in used] for row in rows]
+    )
 
 
 def spread(value):
@@ -113,53 +161,36 @@ def added(value):
 
 def scaling(summaries):
     """Throughput over that of one worker, for bare Envoy and for Weir."""
-    by_workers = {w.workers: rounds for w, rounds, _ in summaries if "workers" in w.name}
+    by_workers = {w.workers: rounds for w, rounds, _ in summaries if w.name == WORKERS.format(w.workers)}
     if 1 not in by_workers or len(by_workers) < 2:
-        return []
-    lines = ["", "throughput over one worker's (wrk, mock and Envoy share the cores)"]
+        return None
+    rows = []
     for variant in (BARE, WEIR):
         one = middle(by_workers[1], variant, "per_second")
-        told = [f"{n} workers {middle(r, variant, 'per_second') / one:.2f}x" for n, r in by_workers.items() if n > 1]
-        lines.append(f"  {variant:<22}" + ", ".join(told))
-    return lines
+        rows.append([variant, *(f"{middle(r, variant, 'per_second') / one:.2f}x" for n, r in by_workers.items() if n > 1)])
+    title = "Throughput over one worker's (wrk, mock and Envoy share the cores)"
+    return Table(title, ["", *(f"{n} workers" for n in by_workers if n > 1)], rows)
 
 
-def memory_section(memory):
-    base_start, base_after, base_ready = memory[BARE]
-    lines = ["", f"memory, MB over bare Envoy's ({base_start:.0f} at start, {base_after:.0f} after), one worker"]
-    lines.append("  {:<24}{:>12}{:>12}{:>22}".format("", "at start", "after", "ready, ms over bare"))
-    for variant, (start, after, ready) in memory.items():
-        if variant != BARE:
-            cells = (f"{start - base_start:+.1f}", f"{after - base_after:+.1f}", f"{ready - base_ready:+.0f}")
-            lines.append("  {:<24}{:>12}{:>12}{:>22}".format(variant, *cells))
-    return lines
+def start_section(starts):
+    rows = [[variant, f"{told['ready_ms']:.0f}", f"{told['cpu_ms']:.0f}"] for variant, told in starts.items()]
+    return Table("Start, until the listener is ready", ["", "ms", "CPU ms"], rows) if rows else None
 
 
-def plot(summaries):
-    """CPU per request over bare Envoy's, as bars."""
-    colors = {NOOP: "#9bb0c1", NOOP_BOTH: "#7b93a7", WEIR: "#1f6f8b"}
-    bars, y = [], 34
-    for workload, _, figures in summaries:
-        shown = [(v, f["cpu"]) for v, f in figures.items() if v != BARE and "cpu" in f]
-        if not shown:
-            continue
-        bars.append(f'<text x="8" y="{y + 12}" font-weight="bold">{escape(workload.name)}</text>')
-        y += 18
-        for variant, ratio in shown:
-            width = ratio["median"] * 150
-            bars.append(f'<text x="20" y="{y + 11}">{escape(variant)}</text>')
-            bars.append(
-                f'<rect x="160" y="{y}" width="{width:.0f}" height="13" fill="{colors.get(variant, "#c9a227")}"/>'
-                f'<text x="{166 + width:.0f}" y="{y + 11}">{ratio["median"]:.2f}</text>'
-            )
-            y += 17
-        y += 8
-    lines = "".join(
-        f'<line x1="{160 + 150 * n}" y1="24" x2="{160 + 150 * n}" y2="{y}" stroke="#ccc"/>'
-        f'<text x="{154 + 150 * n}" y="20">{n}x</text>'
-        for n in (1, 2, 3)
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="720" height="{y + 8}" font-family="sans-serif" font-size="12">'
-        f'<rect width="720" height="{y + 8}" fill="white"/>{lines}{"".join(bars)}</svg>\n'
-    )
+def memory_sections(memory):
+    parts = ["resident", "live", "caches", "free", "machine_code", "vms", "files"]
+    titles = ["resident", "heap, live", "its caches", "its free pages", "machine code", "VMs, stacks", "files' pages"]
+    rows, extra = [], []
+    for (variant, workers), found in memory.items():
+        for when, told in found.items():
+            if variant in (BARE, NOOP, WEIR) or workers > 1:
+                name = f"{variant}, {workers} worker{'s' * (workers > 1)}, {when}"
+                rows.append([name, *(f"{told[part]:.1f}" for part in parts)])
+        base = memory.get((BARE, workers), {})
+        if variant != BARE and workers == 1 and "after" in found and "after" in base:
+            over = [found[when]["resident"] - base[when]["resident"] for when in ("at start", "after")]
+            extra.append([variant, *(f"{mb:+.1f}" for mb in over)])
+    return [
+        Table("Memory, MB, and what it is made of", ["", *titles], rows),
+        Table("Memory over bare Envoy's, MB, one worker", ["", "at start", "after"], extra) if extra else None,
+    ]

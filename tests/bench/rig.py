@@ -82,6 +82,18 @@ class Process:
                 return int(line.split()[1]) / 1024
         raise BenchError(f"{self.name} has ended; see {self.log}")
 
+    def mapped_mb(self):
+        """Resident memory by what it maps: pages of files, machine code that was made at run time, all else."""
+        found, kind = {"files": 0, "code": 0, "anonymous": 0}, "anonymous"
+        for line in Path(f"/proc/{self.pid}/smaps").read_text().splitlines():
+            words = line.split()
+            if not words[0].endswith(":"):
+                is_file = len(words) > 5 and words[5].startswith("/")
+                kind = "files" if is_file else "code" if "x" in words[1] else "anonymous"
+            elif words[0] == "Rss:":
+                found[kind] += int(words[1]) / 1024
+        return found
+
     def end(self):
         if self in Process.running:
             Process.running.remove(self)

@@ -12,6 +12,16 @@ for line in (os.getenv("WEIR_BENCH_HEADERS") or ""):gmatch("[^\n]+") do
   wrk.headers[name] = value
 end
 
+-- One of so many users each time, at random.
+local users = tonumber(os.getenv("WEIR_BENCH_USERS"))
+if users then
+  math.randomseed(os.time())
+  request = function()
+    wrk.headers["x-bench-user"] = "user-" .. math.random(users)
+    return wrk.format()
+  end
+end
+
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
