@@ -24,6 +24,7 @@ part() {
 
 part check scripts/check.sh
 part core scripts/core.sh
+part instructions scripts/instructions.sh --guard
 # The tests above have built what `weir` is made of: an optimized one would take as long as all of them.
 if part build env WEIR_CLI_PROFILE=dev make --no-print-directory build; then part e2e scripts/e2e.sh all; fi
 say "all of it took $((SECONDS - begin)) s; logs are in target/test-logs"
