@@ -30,17 +30,20 @@ optimize() {
     --enable-multivalue --enable-reference-types "$1" -o "$2" 2>"$2.log" && rm -f "$2.log"
 }
 
+need python3 "apt-get install python3"
 built=$ROOT/target/wasm/wasm32-wasip1/wasm/weir.wasm
+lazy=$ROOT/target/wasm/weir-lazy-tables.wasm
 wasm=$ROOT/dist/weir.wasm
 mkdir -p "$ROOT/dist"
 step "build weir.wasm with $toolchain's compiler (under a minute; the first time up to three)" build
+"$ROOT/scripts/lazy-tables.py" "$built" "$lazy"
 if ! command -v wasm-opt >/dev/null 2>&1; then
   say "no wasm-opt: weir.wasm stays as it was built (\`apt-get install binaryen\` makes it a little faster)"
-  cp "$built" "$wasm.tmp"
-elif ! step "wasm-opt -O3" optimize "$built" "$wasm.tmp"; then
+  cp "$lazy" "$wasm.tmp"
+elif ! step "wasm-opt -O3" optimize "$lazy" "$wasm.tmp"; then
   say "this wasm-opt ($(wasm-opt --version)) cannot read the file, which stays as it was built: $(tail -n 1 "$wasm.tmp.log")"
   rm -f "$wasm.tmp.log"
-  cp "$built" "$wasm.tmp"
+  cp "$lazy" "$wasm.tmp"
 fi
 mv "$wasm.tmp" "$wasm"
 say "dist/weir.wasm: $(stat -c %s "$wasm") bytes"

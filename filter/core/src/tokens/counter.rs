@@ -123,6 +123,7 @@ impl Counter {
     /// Counts pieces from the text's beginning; how many bytes have been counted. What is left may be the beginning of a
     /// piece, or there is nothing left to spend, and [`Self::beyond`] is there for it.
     fn count(&mut self, text: &[u8], is_end: bool) -> usize {
+        tables::load();
         let mut at = 0;
         while at < text.len() && !self.is_over() {
             if self.spent >= BUDGET {
