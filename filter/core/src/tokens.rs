@@ -37,14 +37,14 @@ impl Count {
 /// Counts one text.
 pub fn count(text: &[u8]) -> Count {
     let mut counter = Counter::expecting(text.len());
-    counter.push(text);
+    counter.push_last(text);
     counter.finish()
 }
 
 /// Counts one text unless it has more than `limit` tokens; then it is left at that, and there is no count.
 pub fn count_up_to(text: &[u8], limit: u64) -> Option<Count> {
     let mut counter = Counter::up_to(limit);
-    counter.push(text);
+    counter.push_last(text);
     let count = counter.finish();
     (count.tokens <= limit).then_some(count)
 }

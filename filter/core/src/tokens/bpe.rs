@@ -2,15 +2,18 @@
 //! first, the leftmost of equals. Short pieces on the stack, by looking through all pairs; longer ones by a heap, so that
 //! none costs more than n log n.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cell::RefCell, cmp::Reverse, collections::BinaryHeap};
 
 use super::{
     classes::decode,
-    tables::{NONE, merged, merged_bytes, of_byte, of_character},
+    tables::{self, NONE, merged, merged_bytes, of_byte, of_character},
 };
 
 /// More parts than this are merged by a heap.
 pub const SHORT: usize = 64;
+
+/// Pieces of which the count is kept, 16 bytes each.
+const KNOWN: usize = 8192;
 
 /// Tokens of the parts that a piece begins with: its characters where they merge on their own, else its bytes.
 #[inline]
@@ -43,61 +46,143 @@ fn parts(piece: &[u8], mut push: impl FnMut(u32)) {
     }
 }
 
-fn short(piece: &[u8]) -> usize {
-    let mut tokens = [0; SHORT];
-    let mut ranks = [NONE; SHORT];
-    let mut count = 0;
-    if piece.is_ascii() {
-        for (to, byte) in tokens.iter_mut().zip(piece) {
-            *to = of_byte(*byte);
-        }
-        for (to, pair) in ranks.iter_mut().zip(piece.windows(2)) {
-            *to = if let [left, right] = pair { merged_bytes(*left, *right) } else { NONE };
-        }
-        count = piece.len();
-    } else {
-        parts(piece, |token| {
-            if let Some(to) = tokens.get_mut(count) {
-                *to = token;
-                count += 1;
-            }
-        });
-        for (to, pair) in ranks.iter_mut().zip(tokens.get(..count).unwrap_or_default().windows(2)) {
-            *to = if let [left, right] = pair { merged(*left, *right) } else { NONE };
-        }
-    }
-    merge(&mut tokens, &mut ranks, count)
+thread_local! {
+    /// One for all texts: what is learnt of the one serves the next.
+    static WORK: RefCell<Work> = RefCell::default();
 }
 
-/// Merges until nothing merges. `ranks[i]` is what `tokens[i]` and `tokens[i + 1]` merge to.
-fn merge(tokens: &mut [u32; SHORT], ranks: &mut [u32; SHORT], mut count: usize) -> usize {
-    while count > 1 {
-        let count_of_pairs = (count - 1).min(SHORT - 1);
-        let (mut best, mut at) = (NONE, 0);
-        for (index, rank) in ranks[..count_of_pairs].iter().enumerate() {
-            if *rank < best {
-                (best, at) = (*rank, index);
-            }
-        }
-        if best == NONE {
-            break;
-        }
-        let at = at.min(SHORT - 2);
-        tokens[at] = best;
-        tokens.copy_within(at + 2..count.min(SHORT), at + 1);
-        ranks.copy_within(at + 1..count_of_pairs, at);
-        count -= 1;
-        ranks[at] = if at + 1 < count { merged(best, tokens[at + 1]) } else { NONE };
-        if at > 0 {
-            ranks[at - 1] = merged(tokens[at - 1], best);
-        }
-    }
-    count
+/// How many tokens a piece has that is none itself.
+pub fn count(piece: &[u8]) -> u64 {
+    WORK.with_borrow_mut(|work| work.count(piece)) as u64
 }
 
-/// Counts pieces; what long ones need, a heap and lists, is reused from one to the next.
+/// The same of a piece of at most [`tables::MAX_PIECE`] bytes, be it a token or not; it may have been counted before.
+#[inline]
+pub fn count_short(short: tables::Short, piece: &[u8]) -> u64 {
+    let hashed = short.hash();
+    if short.length > Known::MAX_LENGTH {
+        return if tables::is_token(short, hashed) { 1 } else { count(piece) };
+    }
+    WORK.with_borrow_mut(|work| {
+        let at = (hashed >> 16) as usize % KNOWN;
+        let known = work.known.get(at).and_then(|known| known.count_of(short));
+        known.unwrap_or_else(|| work.count_unknown(short, hashed, at, piece))
+    })
+}
+
+/// A piece of up to 14 bytes; its length in the 15th and its count in the 16th.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(16))]
+struct Known {
+    low: u64,
+    high: u64,
+}
+
+impl Known {
+    const MAX_LENGTH: usize = 14;
+    const LENGTH_AT: u32 = 48;
+    const COUNT_AT: u32 = 56;
+
+    fn new(short: tables::Short, count: usize) -> Self {
+        Self { low: short.low, high: Self::high(short) | (count as u64) << Self::COUNT_AT }
+    }
+
+    #[inline]
+    fn high(short: tables::Short) -> u64 {
+        short.high | (short.length as u64) << Self::LENGTH_AT
+    }
+
+    #[inline]
+    fn count_of(self, short: tables::Short) -> Option<u64> {
+        let is_same = self.low == short.low && (self.high ^ Self::high(short)) << 8 == 0;
+        is_same.then_some(self.high >> Self::COUNT_AT)
+    }
+}
+
+/// The parts of a short piece. They stay where they are: of a merged pair the right one is struck off a mask.
+#[derive(Debug)]
+struct Short {
+    tokens: [u32; SHORT],
+    /// What a part and the next one merge to, as [`key`] has it.
+    keys: [u32; SHORT],
+}
+
+impl Default for Short {
+    fn default() -> Self {
+        Self { tokens: [0; SHORT], keys: [NONE; SHORT] }
+    }
+}
+
+/// The rank and the place of a pair: the least is what is merged next.
+#[inline]
+fn key(rank: u32, at: usize) -> u32 {
+    if rank == NONE { NONE } else { rank << 6 | at as u32 }
+}
+
+impl Short {
+    fn count(&mut self, piece: &[u8]) -> usize {
+        let mut count = 0;
+        if piece.is_ascii() {
+            for (to, byte) in self.tokens.iter_mut().zip(piece) {
+                *to = of_byte(*byte);
+            }
+            for (at, (to, pair)) in self.keys.iter_mut().zip(piece.windows(2)).enumerate() {
+                *to = if let [left, right] = pair { key(merged_bytes(*left, *right), at) } else { NONE };
+            }
+            count = piece.len();
+        } else {
+            parts(piece, |token| {
+                if let Some(to) = self.tokens.get_mut(count) {
+                    *to = token;
+                    count += 1;
+                }
+            });
+            let pairs = self.tokens.get(..count).unwrap_or_default().windows(2);
+            for (at, (to, pair)) in self.keys.iter_mut().zip(pairs).enumerate() {
+                *to = if let [left, right] = pair { key(merged(*left, *right), at) } else { NONE };
+            }
+        }
+        self.merge(count)
+    }
+
+    /// Merges until nothing merges.
+    fn merge(&mut self, count: usize) -> usize {
+        const LAST: usize = SHORT - 1;
+        let pairs = count.saturating_sub(1).min(LAST);
+        let mut there = u64::MAX >> (LAST - pairs);
+        let mut left = count;
+        loop {
+            let best = self.keys.iter().take(pairs).fold(NONE, |best, key| best.min(*key));
+            if best == NONE {
+                return left;
+            }
+            let (token, at) = (best >> 6, best as usize & LAST);
+            let behind = there & (u64::MAX << at << 1);
+            let right = behind.trailing_zeros() as usize & LAST;
+            there &= !(1 << right);
+            self.tokens[at] = token;
+            self.keys[right] = NONE;
+            let behind = behind & behind.wrapping_sub(1);
+            self.keys[at] = match behind.trailing_zeros() as usize {
+                SHORT.. => NONE,
+                next => key(merged(token, self.tokens[next & LAST]), at),
+            };
+            let before = there & !(u64::MAX << at);
+            if before != 0 {
+                let previous = (LAST as u32 - before.leading_zeros()) as usize & LAST;
+                self.keys[previous] = key(merged(self.tokens[previous], token), previous);
+            }
+            left -= 1;
+        }
+    }
+}
+
+/// Counts pieces. What long ones need, a heap and lists, is reused from one to the next.
 #[derive(Debug, Default)]
-pub struct Work {
+struct Work {
+    /// Pieces that were counted, by their hash: the last one at each place.
+    known: Vec<Known>,
+    short: Short,
     tokens: Vec<u32>,
     ranks: Vec<u32>,
     next: Vec<u32>,
@@ -106,10 +191,20 @@ pub struct Work {
 }
 
 impl Work {
-    /// How many tokens a piece has.
-    #[inline]
-    pub fn count(&mut self, piece: &[u8]) -> usize {
-        if piece.len() <= SHORT { short(piece) } else { self.long(piece) }
+    #[inline(never)]
+    fn count_unknown(&mut self, short: tables::Short, hashed: u64, at: usize, piece: &[u8]) -> u64 {
+        let count = if tables::is_token(short, hashed) { 1 } else { self.count(piece) };
+        if self.known.is_empty() {
+            self.known.resize(KNOWN, Known::default());
+        }
+        if let Some(known) = self.known.get_mut(at) {
+            *known = Known::new(short, count);
+        }
+        count as u64
+    }
+
+    fn count(&mut self, piece: &[u8]) -> usize {
+        if piece.len() <= SHORT { self.short.count(piece) } else { self.long(piece) }
     }
 
     fn long(&mut self, piece: &[u8]) -> usize {

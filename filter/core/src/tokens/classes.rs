@@ -42,6 +42,12 @@ impl Class {
         }
     }
 
+    /// `None`: not ASCII.
+    #[inline]
+    pub fn of_ascii(byte: u8) -> Option<Self> {
+        ASCII.get(byte as usize).copied()
+    }
+
     /// Whether a word may begin with it: upper case, letters without case, marks.
     #[inline]
     pub fn is_capital(self) -> bool {

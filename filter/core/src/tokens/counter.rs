@@ -2,12 +2,10 @@
 //! which. No input costs more than the budget and the estimator's one pass, and none is an error.
 
 use super::{
-    Count,
-    bpe::{self, Work},
-    classes,
+    Count, bpe, classes,
     estimate::Estimator,
-    pretokenize,
-    tables::{self, MAX_PIECE},
+    pretokenize::{self, ascii},
+    tables::{self, MAX_PIECE, Short},
 };
 
 /// Bytes that are counted exactly. A long piece costs more than its bytes, see [`cost`].
@@ -33,7 +31,6 @@ pub struct Counter {
     limit: Option<u64>,
     /// Text whose pieces are not known yet.
     window: Vec<u8>,
-    work: Work,
     /// Sees what is counted too, where it is known that not all will be: how far it is off there, it is behind that.
     sample: Option<Estimator>,
     beyond: Option<Estimator>,
@@ -80,6 +77,18 @@ impl Counter {
         } else if !self.is_over() {
             self.window.extend_from_slice(rest);
         }
+    }
+
+    /// The whole of a text, or its last part.
+    pub fn push_last(&mut self, text: &[u8]) {
+        if self.window.is_empty() && self.beyond.is_none() {
+            let counted = self.count(text, true);
+            let rest = text.get(counted..).unwrap_or_default();
+            self.beyond.iter_mut().for_each(|estimator| estimator.push(rest));
+        } else {
+            self.push(text);
+        }
+        self.end_text();
     }
 
     /// The text ends: its last piece is one.
@@ -130,6 +139,14 @@ impl Counter {
                 self.beyond = Some(Estimator::default());
                 break;
             }
+            let usual = self.usual_pieces(text.get(at..).unwrap_or_default(), is_end);
+            at = at.saturating_add(usual);
+            if text.len().saturating_sub(at) < ascii::VIEW && !is_end {
+                break;
+            }
+            if at >= text.len() || self.spent >= BUDGET {
+                continue;
+            }
             let view = text.get(..text.len().min(at.saturating_add(LONGEST_PIECE))).unwrap_or(text);
             let piece = pretokenize::next(view, at);
             let mut end = piece.end.min(view.len());
@@ -140,10 +157,7 @@ impl Counter {
                 end = cut(view, at);
                 self.is_inexact = true;
             }
-            self.spent = self.spent.saturating_add(cost(end - at));
-            let tokens = self.piece(text, at, end);
-            self.tokens = self.tokens.saturating_add(tokens);
-            self.from_text = self.from_text.saturating_add(tokens);
+            self.spend(cost(end - at), any_piece(text, at, end));
             at = end;
         }
         if let (Some(sample), Some(counted)) = (&mut self.sample, text.get(..at)) {
@@ -152,19 +166,65 @@ impl Counter {
         at
     }
 
-    #[inline]
-    fn piece(&mut self, text: &[u8], start: usize, end: usize) -> u64 {
-        let length = end - start;
-        if length == 1 {
-            return 1;
+    fn spend(&mut self, bytes: usize, tokens: u64) {
+        self.spent = self.spent.saturating_add(bytes);
+        self.tokens = self.tokens.saturating_add(tokens);
+        self.from_text = self.from_text.saturating_add(tokens);
+    }
+
+    /// Counts pieces for as long as they are of the usual kind, within what may be spent; how many bytes they had.
+    fn usual_pieces(&mut self, text: &[u8], is_end: bool) -> usize {
+        let most = BUDGET.saturating_sub(self.spent);
+        let limit = self.limit.unwrap_or(u64::MAX).saturating_sub(self.tokens);
+        let (mut bytes, mut tokens) = usual_pieces(text, most, limit);
+        let rest = text.get(bytes..).unwrap_or_default();
+        if is_end && rest.len() < ascii::VIEW {
+            // What is no text ends what can be told of the rest of it.
+            let mut padded = [0xff; 2 * ascii::VIEW];
+            padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            let (more_bytes, more_tokens) = usual_pieces(&padded, rest.len().min(most.saturating_sub(bytes)), limit);
+            bytes = bytes.saturating_add(more_bytes);
+            tokens += more_tokens;
         }
-        if length <= MAX_PIECE {
-            let (low, high) = tables::halves(text, start, length);
-            if tables::is_token(low, high, length) {
-                return 1;
-            }
-        }
-        text.get(start..end).map_or(0, |piece| self.work.count(piece) as u64)
+        self.spend(bytes, tokens);
+        bytes
+    }
+}
+
+/// Bytes and tokens of the pieces that a text begins with, for as long as they are of the usual kind.
+fn usual_pieces(text: &[u8], most_bytes: usize, most_tokens: u64) -> (usize, u64) {
+    let (mut at, mut tokens) = (0, 0);
+    while at < most_bytes && tokens <= most_tokens {
+        let Some((length, more)) = text.get(at..).and_then(usual_piece) else { break };
+        at += length;
+        tokens += more;
+    }
+    (at, tokens)
+}
+
+/// The length and the tokens of the piece that the text begins with, where it is of the usual kind.
+#[inline]
+fn usual_piece(text: &[u8]) -> Option<(usize, u64)> {
+    let view = text.first_chunk::<{ ascii::VIEW }>()?;
+    let length = ascii::length(view);
+    if length <= 1 {
+        return (length == 1).then_some((1, 1));
+    }
+    let piece = view.get(..length)?;
+    if length > MAX_PIECE {
+        return Some((length, bpe::count(piece)));
+    }
+    Some((length, bpe::count_short(Short::of(ascii::half(view, 0), ascii::half(view, 8), length), piece)))
+}
+
+#[inline]
+fn any_piece(text: &[u8], start: usize, end: usize) -> u64 {
+    let length = end - start;
+    let piece = text.get(start..end).unwrap_or_default();
+    match length {
+        1 => 1,
+        2..=MAX_PIECE => bpe::count_short(tables::short(text, start, length), piece),
+        _ => bpe::count(piece),
     }
 }
 

@@ -192,6 +192,15 @@ fn unescaped(key: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
+/// Counts a text that stands in a JSON string, all of it.
+pub fn push_last(counter: &mut Counter, inside: &[u8]) {
+    if memchr::memchr(b'\\', inside).is_none() {
+        return counter.push_last(inside);
+    }
+    push(counter, inside);
+    counter.end_text();
+}
+
 /// Counts a part of a text that stands in a JSON string: `inside` is that string without its quotes.
 pub fn push(counter: &mut Counter, inside: &[u8]) {
     decode(inside, |part| counter.push(part));

@@ -81,8 +81,8 @@ impl KeptText {
     pub fn count(&self) -> Count {
         let mut counter = Counter::expecting(self.inside.len());
         match self.is_plain {
-            true => counter.push(&self.inside),
-            false => json::push(&mut counter, &self.inside),
+            true => counter.push_last(&self.inside),
+            false => json::push_last(&mut counter, &self.inside),
         }
         let counted = counter.finish();
         if self.kept_characters == self.characters {

@@ -12,6 +12,8 @@
 //! \s+
 //! ```
 
+pub mod ascii;
+
 use super::classes::{Class, at};
 
 /// Where a piece ends, and how far the text was looked at to tell: if that is beyond the text's end so far, more text may

@@ -154,8 +154,7 @@ impl Walk {
     }
 
     fn whole(&mut self, inside: &[u8]) {
-        json::push(&mut self.counter, inside);
-        self.counter.end_text();
+        json::push_last(&mut self.counter, inside);
         self.characters = self.characters.saturating_add(characters(inside));
     }
 }

@@ -76,10 +76,31 @@ pub fn merged_bytes(left: u8, right: u8) -> u32 {
     }
 }
 
-/// Whether a piece of 2 to [`MAX_PIECE`] bytes is a token; its bytes as [`halves`] gives them.
+/// A piece of 2 to [`MAX_PIECE`] bytes: the first eight of them and the others, padded with zeros.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Short {
+    pub low: u64,
+    pub high: u64,
+    pub length: usize,
+}
+
+impl Short {
+    /// Of eight bytes and the eight behind them: what is too much of them is left off.
+    #[inline]
+    pub fn of(low: u64, high: u64, length: usize) -> Self {
+        let (in_low, in_high) = masks(length);
+        Self { low: low & in_low, high: high & in_high, length }
+    }
+
+    #[inline]
+    pub fn hash(self) -> u64 {
+        hash::of_piece(self.low, self.high, self.length)
+    }
+}
+
+/// Whether a piece is a token; `hashed` is its hash.
 #[inline]
-pub fn is_token(low: u64, high: u64, length: usize) -> bool {
-    let hashed = hash::of_piece(low, high, length);
+pub fn is_token(Short { low, high, length }: Short, hashed: u64) -> bool {
     let pilot = half(PIECE_PILOTS, hash::bucket(hashed, PIECE_PILOTS.len() / 2));
     let slot = word(PIECE_SLOTS, hash::slot(hashed, pilot, PIECE_COUNT));
     if slot & 0xfff != hash::piece_tag(length, hashed) {
@@ -90,19 +111,18 @@ pub fn is_token(low: u64, high: u64, length: usize) -> bool {
     long(POOL, offset) & in_low == low && (length <= 8 || long(POOL, offset + 8) & in_high == high)
 }
 
-/// The first eight bytes of a piece of 2 to [`MAX_PIECE`] at `start`, and the others, padded with zeros.
+/// The piece of so many bytes that begins at `start`.
 #[inline]
-pub fn halves(text: &[u8], start: usize, length: usize) -> (u64, u64) {
-    let (in_low, in_high) = masks(length);
+pub fn short(text: &[u8], start: usize, length: usize) -> Short {
     if start + MAX_PIECE <= text.len() {
-        return (long(text, start) & in_low, long(text, start + 8) & in_high);
+        return Short::of(long(text, start), long(text, start + 8), length);
     }
     let mut padded = [0; MAX_PIECE];
     let piece = text.get(start..start + length).unwrap_or_default();
     for (to, from) in padded.iter_mut().zip(piece) {
         *to = *from;
     }
-    (long(&padded, 0), long(&padded, 8))
+    Short::of(long(&padded, 0), long(&padded, 8), length)
 }
 
 /// What belongs to a piece of its first eight bytes, and of the eight behind them.

@@ -94,15 +94,13 @@ fn values(cursor: &mut Cursor<'_>, counter: &mut Counter) {
             Some(Kind::Text) => cursor.text(),
             _ => cursor.raw(),
         };
-        json::push(counter, value);
-        counter.end_text();
+        json::push_last(counter, value);
     });
     counter.add(added.saturating_sub(ENUM));
 }
 
 fn as_json(cursor: &mut Cursor<'_>, counter: &mut Counter) {
-    json::push(counter, cursor.raw());
-    counter.end_text();
+    json::push_last(counter, cursor.raw());
 }
 
 /// One text of what is there, with `:` between.
