@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tokens.sh tables|fit|errors|prove|fuzz SECONDS|bench: what the token counter is made of, and how it is held against others.
+# tokens.sh tables|fit|errors|prove|fuzz SECONDS|bench [ROUNDS]: what the token counter is made of, and how it is held against others.
 #   tables  makes the static tables anew of the official rank file, and the estimator's weights of the corpus
 #   errors  prints the estimator's errors by language
 #   prove   has Python's tiktoken count the corpus, 200,000 fuzz strings and all characters anew, and compares
@@ -57,8 +57,8 @@ fuzz) step "build (up to 5 minutes)" build && run fuzz "${2:?seconds}" ;;
 bench)
   step "build (up to 5 minutes)" build
   "$crate/build-wasm.sh" "$CARGO_TARGET_DIR/envoy"
-  run bench
-  python3 "$crate/envoy.py" "$("$ROOT/scripts/setup-envoy.sh" 1.40.0)" "$CARGO_TARGET_DIR/envoy" "$crate/corpus"
+  python3 "$crate/bench.py" "${2:-9}" "$CARGO_TARGET_DIR/release/bench" "$("$ROOT/scripts/setup-envoy.sh" 1.40.0)" \
+    "$CARGO_TARGET_DIR/envoy" "$crate/corpus"
   ;;
-*) fail "usage: tokens.sh tables|fit|errors|prove|fuzz SECONDS|bench" ;;
+*) fail "usage: tokens.sh tables|fit|errors|prove|fuzz SECONDS|bench [ROUNDS]" ;;
 esac

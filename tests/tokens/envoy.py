@@ -1,20 +1,12 @@
-"""The token counters in the real Envoy's V8, in turn on the same texts: MB/s, memory, time to load, and hostile input.
-
-Usage: envoy.py ENVOY FOLDER CORPUS. FOLDER holds weir.wasm, tiktoken.wasm and bpe-openai.wasm.
-Wall time on a shared machine: of some passes the best is taken, and the first one after the compiler has warmed up.
-"""
+"""The counters as filters in a real Envoy, each in a VM of its own behind its own listener, all on one worker."""
 
 import http.client
 import json
 import pathlib
 import socket
 import subprocess
-import sys
 import time
 
-WAYS = ["weir", "tiktoken", "bpe-openai"]
-ROUNDS = 5
-WARM_UP = "json"
 MEGABYTE = 1 << 20
 
 
@@ -47,99 +39,88 @@ def listener(way: str, port: int, folder: pathlib.Path) -> dict:
     }
 
 
+class Envoy:
+    """An Envoy for as long as a `with` lasts."""
+
+    def __init__(self, binary: str, folder: pathlib.Path, ways: list[str]):
+        self.ports = {way: free_port() for way in ways}
+        self.log = folder / "envoy.log"
+        config = {"static_resources": {"listeners": [listener(way, self.ports[way], folder) for way in ways]}}
+        file = folder / "envoy.json"
+        file.write_text(json.dumps(config))
+        self.command = [binary, "--config-path", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
+
+    def __enter__(self) -> dict[str, "Counter"]:
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        for port in self.ports.values():
+            self.wait_for(port)
+        return {way: Counter(way, port, self.worker()) for way, port in self.ports.items()}
+
+    def __exit__(self, *_) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def wait_for(self, port: int) -> None:
+        for _ in range(600):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None:
+                    raise SystemExit(f"Envoy ended: see {self.log}") from None
+                time.sleep(0.1)
+        raise SystemExit(f"Envoy does not listen after a minute: see {self.log}")
+
+    def worker(self) -> pathlib.Path:
+        """Where the kernel says how many nanoseconds the worker has had of a processor."""
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            if (task / "comm").read_text().startswith("wrk:"):
+                return task / "schedstat"
+        raise SystemExit("Envoy has no worker")
+
+    def load_times(self) -> dict[str, list[float]]:
+        """Milliseconds of each VM's start, by way: the code's own log lines."""
+        found: dict[str, list[float]] = {way: [] for way in self.ports}
+        for line in self.log.read_text().splitlines():
+            if "loaded in" in line:
+                way = next(way for way in sorted(self.ports, key=len, reverse=True) if f" {way}" in line)
+                found[way].append(int(line.split("loaded in ")[1].split()[0]) / 1e6)
+        return found
+
+
 class Counter:
     """One way to count, behind its listener."""
 
-    def __init__(self, way: str, port: int):
+    def __init__(self, way: str, port: int, worker: pathlib.Path):
         self.way = way
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self.worker = worker
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        self.memory = 0
+        self.around = 0.0
 
-    def count(self, body: bytes, whole: bool = False) -> tuple[int, float, float]:
-        """Tokens, milliseconds, and the VM's memory in MB."""
-        self.connection.request("POST", "/", body, {"x-whole": "1"} if whole else {})
+    def used(self) -> float:
+        return int(self.worker.read_text().split()[0]) / 1e6
+
+    def ask(self, body: bytes, how: str | None) -> tuple[int, float, float]:
+        """Tokens; milliseconds by the clock, in the filter; milliseconds of the processor, all that the worker did."""
+        before = self.used()
+        self.connection.request("POST", "/", body, {"x-how": how} if how else {})
         answer = self.connection.getresponse()
         text = answer.read().decode()
         if answer.status != 200:
-            self.connection.close()
-            raise RuntimeError(f"{self.way}: status {answer.status} {text}")
-        tokens, nanoseconds, memory = map(int, text.split())
-        return tokens, nanoseconds / 1e6, memory / MEGABYTE
+            raise SystemExit(f"{self.way}: status {answer.status} {text}")
+        tokens, nanoseconds, self.memory = map(int, text.split())
+        # The worker may not have gone to sleep yet, and only then its time is up to date.
+        time.sleep(0.002)
+        return tokens, nanoseconds / 1e6, self.used() - before
 
+    def measure_around(self, body: bytes) -> None:
+        """What the worker does for such a body beside counting it."""
+        self.around = min(self.ask(body, "skip")[2] for _ in range(3))
 
-def hostile() -> dict[str, bytes]:
-    import random
-
-    noise = random.Random(1)
-    unicode = "".join(chr(c) for c in (noise.randrange(0x110000) for _ in range(300_000)) if not 0xD800 <= c < 0xE000)
-    han = "".join(chr(noise.randrange(0x4E00, 0x9FFF)) for _ in range(MEGABYTE // 3))
-    letters = "".join(chr(noise.randrange(97, 123)) for _ in range(MEGABYTE))
-    texts = {"spaces": " " * MEGABYTE, "one letter": "a" * MEGABYTE, "newlines": "\n" * MEGABYTE, "`=`": "=" * MEGABYTE}
-    texts |= {"random Unicode": unicode, "random Han": han, "no spaces": letters}
-    return {name: text.encode()[:MEGABYTE].decode(errors="ignore").encode() for name, text in texts.items()}
-
-
-def speeds(counters: list[Counter], corpus: pathlib.Path) -> None:
-    files = {path.stem: path.read_bytes() for path in sorted(corpus.glob("*.txt"))}
-    for _ in range(5):
-        for counter in counters:
-            counter.count(files[WARM_UP])
-    print("| MB/s, first pass / best of", ROUNDS, "|", " | ".join(counter.way for counter in counters), "|")
-    print("|---|" + "---|" * len(counters))
-    memory = {}
-    for name, body in files.items():
-        found = {counter.way: [] for counter in counters}
-        totals = set()
-        for _ in range(ROUNDS):
-            for counter in counters:
-                tokens, milliseconds, memory[counter.way] = counter.count(body)
-                found[counter.way].append(len(body) / 1e3 / milliseconds)
-                totals.add(tokens)
-        note = "" if len(totals) == 1 else " (counts differ)"
-        print(f"| {name}{note} |", " | ".join(f"{f[0]:.0f} / {max(f):.0f}" for f in found.values()), "|", flush=True)
-    print("| MB of memory |", " | ".join(f"{megabytes:.1f}" for megabytes in memory.values()), "|")
-
-
-def worst(counter: Counter) -> None:
-    print("\n| hostile input, ms in Weir's counter (best of 5) | 1 MB | 16 MB |\n|---|---|---|")
-    for name, text in hostile().items():
-        cells = []
-        for times in (1, 16):
-            best = min(counter.count(text * times, whole=True)[1] for _ in range(5))
-            cells.append(f"{best:.1f}")
-        print(f"| {name} |", " | ".join(cells), "|", flush=True)
-
-
-def main() -> None:
-    envoy, folder, corpus = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
-    ways = [way for way in WAYS if (folder / f"{way}.wasm").exists()]
-    ports = {way: free_port() for way in ways}
-    config = {"static_resources": {"listeners": [listener(way, ports[way], folder) for way in ways]}}
-    file = folder / "envoy.json"
-    file.write_text(json.dumps(config))
-    log = open(folder / "envoy.log", "w")
-    process = subprocess.Popen(
-        [envoy, "--config-path", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"],
-        stdout=log, stderr=log,
-    )
-    try:
-        for port in ports.values():
-            for _ in range(600):
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    time.sleep(0.2)
-        counters = [Counter(way, port) for way, port in ports.items()]
-        for way in ways:
-            print(f"{way}.wasm: {(folder / f'{way}.wasm').stat().st_size / 1e6:.1f} MB")
-        speeds(counters, corpus)
-        worst(counters[0])
-    finally:
-        process.kill()
-        process.wait()
-    for line in (folder / "envoy.log").read_text().splitlines():
-        if "loaded in" in line:
-            print(line.split("wasm log")[-1].strip())
-
-
-main()
+    def count(self, body: bytes, how: str | None = None) -> tuple[int, float]:
+        """Tokens and milliseconds: by the clock or of the processor less what is not the counter's, whichever is less, since
+        each can only be too much: the one where others ran in between, the other by what it has around."""
+        tokens, clock, processor = self.ask(body, how)
+        return tokens, min(clock, max(processor - self.around, 0.001)) if self.around else clock

@@ -25,6 +25,15 @@ pub fn corpus(folder: &Path) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
+/// Each file's name and its texts in two halves, for what is timed: such as a counter has seen before, and such as not.
+pub fn halves(folder: &Path) -> Vec<(String, Vec<String>, Vec<String>)> {
+    let apart = |(name, texts): (String, Vec<String>)| {
+        let of = |first: usize| texts.iter().skip(first).step_by(2).cloned().collect();
+        (name, of(0), of(1))
+    };
+    corpus(folder).into_iter().map(apart).collect()
+}
+
 /// All texts of a kind: `corpus`, `fuzz` or `characters`. `folder` is this crate's.
 pub fn of_kind(kind: &str, folder: &Path) -> Vec<String> {
     match kind {

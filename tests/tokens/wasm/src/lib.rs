@@ -1,5 +1,6 @@
 //! One counter in Envoy's V8: a request's body holds texts, a form feed between two of them; the answer says how many tokens
-//! they have and how many nanoseconds that took. With `x-whole` the body is one text.
+//! they have, how many nanoseconds that took, and the VM's memory. The header `x-how` may ask for something else: `whole`
+//! counts the body as one text, `estimate` estimates it, `skip` does neither, which tells what all else costs.
 
 use proxy_wasm::{
     hostcalls,
@@ -13,6 +14,18 @@ fn load() {}
 #[cfg(feature = "weir")]
 fn count(text: &str) -> u64 {
     weir_core::tokens::count(text.as_bytes()).tokens
+}
+
+#[cfg(feature = "weir")]
+fn estimate(text: &str) -> u64 {
+    let mut estimator = weir_core::tokens::estimate::Estimator::default();
+    estimator.push(text.as_bytes());
+    estimator.tokens() as u64
+}
+
+#[cfg(not(feature = "weir"))]
+fn estimate(_: &str) -> u64 {
+    0
 }
 
 #[cfg(feature = "tiktoken")]
@@ -61,19 +74,19 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { is_whole: false }))
+        Some(Box::new(Stream { how: None }))
     }
 }
 
 struct Stream {
-    is_whole: bool,
+    how: Option<String>,
 }
 
 impl Context for Stream {}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        self.is_whole = self.get_http_request_header("x-whole").is_some();
+        self.how = self.get_http_request_header("x-how");
         Action::Pause
     }
 
@@ -84,7 +97,12 @@ impl HttpContext for Stream {
         let body = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, size).ok().flatten().unwrap_or_default();
         let body = String::from_utf8_lossy(&body);
         let begin = nanoseconds();
-        let tokens: u64 = if self.is_whole { count(&body) } else { body.split('\u{c}').map(count).sum() };
+        let tokens: u64 = match self.how.as_deref() {
+            None => body.split('\u{c}').map(count).sum(),
+            Some("whole") => count(&body),
+            Some("estimate") => estimate(&body),
+            Some(_) => 0,
+        };
         let took = nanoseconds() - begin;
         self.send_http_response(200, vec![], Some(format!("{tokens} {took} {}", memory()).as_bytes()));
         Action::Pause
