@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 use weir_core::config::{Compiled, Config, Source};
 
-pub use self::dynamic::{Dynamic, dynamic};
+pub use self::dynamic::{Dynamic, dynamic, version_now};
 use self::{
     bootstrap::{Options, bootstrap},
     version::EnvoyVersion,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::applying;
 use crate::bootstrap::Bootstrap;
 use crate::client::{Call, Client};
 use crate::process::{Process, dist, free_port, poll};
@@ -39,6 +40,8 @@ pub struct Launch<'a> {
     pub arguments: &'a [&'a str],
     /// Listeners and clusters lie in files that [`Envoy::reload`] replaces.
     pub reloads: bool,
+    /// A folder made by `weir render --xds-dir` instead, for `weir apply`, with the secrets in files: `edit` has no say.
+    pub applied: bool,
 }
 
 /// The version under test.
@@ -57,13 +60,18 @@ impl Envoy {
             resources.write(launch.folder);
             bootstrap = rest;
         }
-        let config = launch.folder.join("envoy.json");
-        std::fs::write(&config, bootstrap.to_string()).expect("the configuration can be written");
+        let mut config = launch.folder.join("envoy.json");
+        if launch.applied {
+            config = applying::first(&launch, port, admin_port);
+        } else {
+            std::fs::write(&config, bootstrap.to_string()).expect("the configuration can be written");
+        }
+        let environment = if launch.applied { &[] } else { launch.environment };
 
         let mut command = Command::new(binary());
         // What is rendered works from anywhere.
         command.current_dir("/");
-        command.env_clear().envs(launch.environment.iter().map(|(name, value)| (name, value)));
+        command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
         command.arg("--config-path").arg(&config).args([
             "--disable-hot-restart",
             "--log-level",
@@ -140,6 +148,11 @@ impl Envoy {
         self.process.tail(40)
     }
 
+    /// Memory that it holds, in bytes.
+    pub fn resident(&self) -> u64 {
+        self.process.resident()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.process.is_running()
     }
@@ -147,6 +160,11 @@ impl Envoy {
 
 const ACCEPTED: &str = "listener_manager.lds.update_success";
 const REJECTED: &str = "listener_manager.lds.update_rejected";
+
+/// As `--envoy-version` takes it.
+pub(crate) fn minor() -> String {
+    version().rsplit_once('.').map(|(minor, _)| minor.to_owned()).expect("a version such as 1.40.0")
+}
 
 fn binary() -> PathBuf {
     match std::env::var_os("WEIR_E2E_ENVOY_BINARY") {
@@ -156,7 +174,7 @@ fn binary() -> PathBuf {
 }
 
 fn render(launch: &Launch<'_>, port: u16, admin_port: u16) -> String {
-    let minor = version().rsplit_once('.').map(|(minor, _)| minor.to_owned()).expect("a version such as 1.40.0");
+    let minor = minor();
     let mut command = Command::new(dist("weir"));
     command.args(["render", "envoy"]).arg(launch.policy).args(["--envoy-version", &minor]);
     command.args(["--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin_port}"), "--wasm"]);

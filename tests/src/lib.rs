@@ -5,6 +5,7 @@
 //! ([`Collector`]). When a test fails, the rig prints the end of Envoy's log and where everything lies.
 //! It needs `make build`; it fetches Envoy and the Python clients by `scripts/` where the caller has not.
 
+pub mod applying;
 pub mod bootstrap;
 pub mod client;
 pub mod collector;
@@ -20,6 +21,7 @@ pub mod scripts;
 pub mod sdks;
 pub mod wire;
 
+pub use applying::Applied;
 pub use client::{Answer, Call, Client, Streamed, Tally};
 pub use collector::Collector;
 pub use engine::Engine;

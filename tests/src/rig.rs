@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::applying::{self, Applied};
 use crate::bootstrap::Bootstrap;
 use crate::client::{Answer, Call, Client, Streamed, Tally};
 use crate::collector::Collector;
@@ -36,6 +37,7 @@ pub struct Setup<'a> {
     workers: usize,
     arguments: Vec<&'a str>,
     reloads: bool,
+    applied: bool,
     /// Of the collector.
     format: &'static str,
     environment_of: Option<Box<MakePolicy<'a>>>,
@@ -54,6 +56,7 @@ impl<'a> Setup<'a> {
             workers: 2,
             arguments: Vec::new(),
             reloads: false,
+            applied: false,
             format: "ndjson",
             environment_of: None,
         }
@@ -110,6 +113,12 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// The policy will be replaced by `weir apply`: [`Rig::apply`]. Secrets are files, and not in Envoy's environment.
+    pub fn applied(mut self) -> Self {
+        self.applied = true;
+        self
+    }
+
     /// Starts Envoy with the secrets of a policy that it will be given later.
     pub fn environment_of(mut self, policy: impl Fn(&Addresses) -> Policy + 'a) -> Self {
         self.environment_of = Some(Box::new(policy));
@@ -143,6 +152,7 @@ impl<'a> Setup<'a> {
             edit: &edit,
             arguments: &self.arguments,
             reloads: self.reloads,
+            applied: self.applied,
         };
         let envoy = Envoy::start(launch).await;
         let client = Client::new(&format!("http://127.0.0.1:{}", envoy.port));
@@ -156,8 +166,11 @@ fn secrets_of(policy: &serde_json::Value) -> Vec<(String, String)> {
     let entities =
         endpoints.flat_map(|endpoint| endpoint["config"]["served_entities"].as_array().into_iter().flatten());
     let names = entities.filter_map(|entity| entity["name"].as_str());
-    let variable = |name: &str| name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-    names.map(|name| (format!("WEIR_SECRET_E2E_{}", variable(name)), secret(name))).collect()
+    names.map(|name| (secret_variable(name), secret(name))).collect()
+}
+
+fn secret_variable(entity: &str) -> String {
+    format!("WEIR_SECRET_E2E_{}", entity.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_"))
 }
 
 /// A running gateway with all around it. Fields are dropped in order: Envoy first.
@@ -202,8 +215,28 @@ impl Rig {
             edit,
             arguments: &[],
             reloads: true,
+            applied: false,
         };
         self.envoy.reload(launch).await
+    }
+
+    /// `weir apply` with its secrets in files, and more of its arguments.
+    pub async fn apply_with(&self, policy: &Policy, more: &[&str]) -> Applied {
+        let file = self.folder.join("applied.json");
+        std::fs::write(&file, format!("{:#}", policy.0)).expect("the policy can be written");
+        for (name, value) in secrets_of(&policy.0) {
+            applying::first_secret(self.folder.path(), &name, &value);
+        }
+        applying::apply(&self.envoy, &file, self.folder.path(), more).await
+    }
+
+    pub async fn apply(&self, policy: &Policy) -> Applied {
+        self.apply_with(policy, &[]).await
+    }
+
+    /// Another value for the secret of an entity: in force with the next `apply`.
+    pub fn set_secret(&self, entity: &str, value: &str) {
+        applying::set_secret(self.folder.path(), &secret_variable(entity), value);
     }
 
     pub async fn send(&self, call: Call) -> Answer {

@@ -14,7 +14,7 @@ use super::{
     retired::{self, Retired},
 };
 use crate::render::{
-    Dynamic,
+    Dynamic, version_now,
     xds::{CLUSTERS, File, Stage},
 };
 
@@ -87,10 +87,10 @@ impl<'a> Change<'a> {
             }
             // A filter that the listener does not have yet comes with it.
             let known = |file: &&&File| stage < Stage::Filters || before.text(&version_of(file)).is_some();
-            self.wait(&files.iter().filter(known).copied().collect::<Vec<_>>(), &before)?;
+            self.wait(&files.iter().filter(known).copied().collect::<Vec<_>>(), &self.version, &before)?;
         }
         let all: Vec<&File> = self.files.iter().filter(|file| file.stage != Stage::Bootstrap).collect();
-        self.wait(&all, &self.ask()?)?;
+        self.wait(&all, &self.version, &self.ask()?)?;
         let Some(bootstrap) = self.files.iter().position(|file| file.stage == Stage::Bootstrap) else { return Ok(()) };
         let (Some(file), Some(before)) = (self.files.get(bootstrap), self.before.get(bootstrap)) else { return Ok(()) };
         let text = file.content.to_string();
@@ -102,7 +102,7 @@ impl<'a> Change<'a> {
     }
 
     /// Until Envoy has this version of all of them.
-    fn wait(&self, files: &[&File], before: &Stats) -> Result<(), Failed> {
+    fn wait(&self, files: &[&File], version: &str, before: &Stats) -> Result<(), Failed> {
         let end = Instant::now() + self.bound;
         loop {
             let now = self.ask()?;
@@ -113,7 +113,7 @@ impl<'a> Change<'a> {
                 }
             }
             let late: Vec<&str> =
-                files.iter().filter(|file| !self.is_live(file, before, &now)).map(|file| &*file.name).collect();
+                files.iter().filter(|file| !is_live(file, version, before, &now)).map(|file| &*file.name).collect();
             if late.is_empty() {
                 return Ok(());
             }
@@ -127,19 +127,6 @@ impl<'a> Change<'a> {
             }
             thread::sleep(ASK_EVERY);
         }
-    }
-
-    fn is_live(&self, file: &File, before: &Stats, now: &Stats) -> bool {
-        // A filter's version is set when Envoy has accepted it; the workers have it a little later.
-        let reloads = of(file, "config_reload");
-        let was_live = before.text(&version_of(file)) == Some(&self.version);
-        let workers = file.stage != Stage::Filters || was_live || now.number(&reloads) > before.number(&reloads);
-        let warming = match file.stage {
-            Stage::Clusters => now.number("cluster_manager.warming_clusters"),
-            Stage::Listeners => now.number("listener_manager.total_listeners_warming"),
-            _ => 0,
-        };
-        now.text(&version_of(file)) == Some(&self.version) && workers && warming == 0
     }
 
     fn ask(&self) -> Result<Stats, Failed> {
@@ -158,19 +145,47 @@ impl<'a> Change<'a> {
         format!("{}: {}", file.name, why.unwrap_or_else(|| "Envoy's log says why".to_owned()))
     }
 
-    /// The first `written` files, the last one first, each waited for no longer than it takes when all is well.
+    /// The first `written` files, the last one first. They get a version of now: a filter's configuration that it has seen
+    /// before would not be judged again, and the gauge of a refusal would stay.
     fn put_back(&self, written: usize) {
-        for (file, before) in self.files.iter().zip(&self.before).take(written).rev() {
+        let put_back = self.files.iter().zip(&self.before).take(written).rev();
+        let files: Vec<&File> = put_back.clone().map(|(file, _)| file).collect();
+        let stats = self.ask();
+        let mut version = None;
+        for (file, before) in put_back {
+            let before = before.as_deref().map(|bytes| anew(bytes, &mut version));
             if let Err(error) = self.folder.restore(&file.name, before.as_deref()) {
                 eprintln!("error: {}: cannot be put back: {error}", file.name);
             }
         }
-        let end = Instant::now() + Duration::from_secs(2);
-        let is_back = || self.admin.stats().is_ok_and(|now| now.number("wasmcustom.weir.config_rejected") == 0);
-        while !is_back() && Instant::now() < end {
-            thread::sleep(ASK_EVERY);
+        let is_back = stats.and_then(|stats| self.wait(&files, version.as_deref().unwrap_or_default(), &stats));
+        if is_back.is_err() {
+            eprintln!("error: the old files are back, and Envoy has not said that it has taken them");
         }
     }
+}
+
+/// The same content with a version of now, the same one for all files.
+fn anew(bytes: &[u8], version: &mut Option<String>) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes);
+    let old = serde_json::from_str::<serde_json::Value>(&text).ok();
+    let Some(old) = old.as_ref().and_then(|content| content["version_info"].as_str()) else { return bytes.to_owned() };
+    let hash = old.rsplit('/').next().unwrap_or_default();
+    let new = version.get_or_insert_with(|| version_now(hash));
+    text.replace(old, new).into_bytes()
+}
+
+fn is_live(file: &File, version: &str, before: &Stats, now: &Stats) -> bool {
+    // A filter's version is set when Envoy has accepted it; the workers have it a little later.
+    let reloads = of(file, "config_reload");
+    let was_live = before.text(&version_of(file)) == Some(version);
+    let workers = file.stage != Stage::Filters || was_live || now.number(&reloads) > before.number(&reloads);
+    let warming = match file.stage {
+        Stage::Clusters => now.number("cluster_manager.warming_clusters"),
+        Stage::Listeners => now.number("listener_manager.total_listeners_warming"),
+        _ => 0,
+    };
+    now.text(&version_of(file)) == Some(version) && workers && warming == 0
 }
 
 fn of(file: &File, name: &str) -> String {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use weir_core::config::MissingSecrets;
+use weir_core::config::{Compiled, MissingSecrets};
 
 use super::{
     Composed, EnvoyArgs, Failure, compose,
@@ -32,7 +32,7 @@ pub fn dynamic(args: &EnvoyArgs, xds: &XdsArgs) -> Result<Dynamic, Failure> {
     let json = policy::read(&args.policy)?;
     let folder = std::path::absolute(&xds.xds_dir).map_err(|error| Failure::Usage(error.to_string()))?;
     let compiled = match &xds.secrets {
-        Some(secrets) => policy::compile_with(&json, &|name| secret(secrets, name), MissingSecrets::Error)?,
+        Some(secrets) => with_secrets(&json, secrets)?,
         None => policy::compile(&json)?,
     };
     let Composed { config, bootstrap } = compose(args, &json, compiled)?;
@@ -40,9 +40,26 @@ pub fn dynamic(args: &EnvoyArgs, xds: &XdsArgs) -> Result<Dynamic, Failure> {
         let named = config.environment.iter();
         named.filter_map(|name| Some((name.clone(), secret(folder, name)?))).collect::<Secrets>()
     });
-    let version = format!("{}/{}", humantime::format_rfc3339_micros(SystemTime::now()), config.hash);
+    let version = version_now(&config.hash);
     let files = xds::files(bootstrap, &folder, &version, secrets.as_ref());
     Ok(Dynamic { hash: config.hash, version, files })
+}
+
+fn with_secrets(json: &str, folder: &Path) -> Result<Compiled, Failure> {
+    let compiled = policy::compile_with(json, &|name| secret(folder, name), MissingSecrets::Error);
+    if compiled.is_err()
+        && let Ok(Compiled { config, .. }) = policy::compile(json)
+    {
+        for name in config.environment.iter().filter(|name| secret(folder, name).is_none()) {
+            eprintln!("error: {}: expected a file `{name}` with the secret in it", folder.display());
+        }
+    }
+    Ok(compiled?)
+}
+
+/// A version of the policy with this hash that no other rendering has.
+pub fn version_now(hash: &str) -> String {
+    format!("{}/{hash}", humantime::format_rfc3339_micros(SystemTime::now()))
 }
 
 /// Puts all of it in place, and waits for nothing: what to do with it.

@@ -18,11 +18,11 @@ const LISTENERS: &str = "lds.json";
 #[derive(clap::Args, Clone)]
 pub struct XdsArgs {
     /// The folder that Envoy watches: the bootstrap goes there too, as `envoy.json`. Envoy must see it under the same path
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required = false)]
     pub xds_dir: PathBuf,
     /// The providers' keys: a folder with a file for each, named as its environment variable (`WEIR_SECRET_OPENAI_KEY`). They go
     /// into the folder that Envoy watches; without this Envoy's own environment has them
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "xds_dir")]
     pub secrets: Option<PathBuf>,
 }
 
