@@ -32,12 +32,12 @@ pub(crate) fn first(launch: &Launch<'_>, port: u16, admin_port: u16) -> PathBuf 
 }
 
 fn arguments(folder: &Path, port: u16, admin_port: u16, more: &[&str]) -> Vec<String> {
-    let mut arguments: Vec<String> = ["--envoy-version", &minor(), "--wasm"].map(str::to_owned).into();
-    arguments.push(dist("weir.wasm").display().to_string());
-    let flags = ["--listen", "--admin", "--xds-dir", "--secrets"];
+    let mut arguments = vec!["--envoy-version".to_owned(), minor()];
+    let flags = ["--listen", "--admin", "--wasm", "--xds-dir", "--secrets"];
     let address = |port| format!("127.0.0.1:{port}");
     let path = |name| folder.join(name).display().to_string();
-    let values = [address(port), address(admin_port), path(XDS), path(SECRETS)];
+    let wasm = dist("weir.wasm").display().to_string();
+    let values = [address(port), address(admin_port), wasm, path(XDS), path(SECRETS)];
     for (flag, value) in flags.into_iter().zip(values).filter(|(flag, _)| !more.contains(&format!("!{flag}").as_str()))
     {
         arguments.extend([flag.to_owned(), value]);

@@ -19,6 +19,7 @@ pub mod receiver;
 pub mod rig;
 pub mod scripts;
 pub mod sdks;
+pub mod wasm;
 pub mod wire;
 
 pub use applying::Applied;
