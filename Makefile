@@ -3,7 +3,7 @@
 ENVOY ?= all
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check core e2e clean
+.PHONY: help build image demo test check core e2e containers clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -11,6 +11,9 @@ help: ## list the verbs
 build: ## dist/weir.wasm for Envoy, and dist/weir for this machine
 	@scripts/build-wasm.sh
 	@scripts/build-cli.sh
+
+image: build ## OCI images of the wasm (two layouts) and of weir, in dist/image, without docker
+	@scripts/image.sh
 
 demo: build ## Envoy, two providers and the collector on this machine until Ctrl-C (PORT=8080; LLM=1: a real small model)
 	@scripts/demo.sh
@@ -26,6 +29,9 @@ core: ## tests of core and cli, natively and (core) as WebAssembly under node
 
 e2e: build ## end-to-end tests in a real Envoy (ENVOY=1.40.0 or all)
 	@scripts/e2e.sh $(ENVOY)
+
+containers: build ## the images, and docker-compose.yml for real in an engine of its own (root on Debian)
+	@scripts/containers.sh
 
 clean: ## remove what was built here; downloads in ~/.cache/weir stay
 	rm -rf target dist .demo

@@ -26,7 +26,10 @@ part check scripts/check.sh
 part core scripts/core.sh
 part instructions scripts/instructions.sh --guard
 # The tests above have built what `weir` is made of: an optimized one would take as long as all of them.
-if part build env WEIR_CLI_PROFILE=dev make --no-print-directory build; then part e2e scripts/e2e.sh all; fi
+if part build env WEIR_CLI_PROFILE=dev make --no-print-directory build; then
+  part e2e scripts/e2e.sh all
+  part containers env WEIR_CLI_PROFILE=dev scripts/containers.sh
+fi
 say "all of it took $((SECONDS - begin)) s; logs are in target/test-logs"
 ((passed > 0)) || failed=$((failed + 1))
 printf '%s passed, %s failed\n' "$passed" "$failed"

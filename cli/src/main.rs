@@ -6,6 +6,7 @@ mod collect;
 mod explain;
 mod mock;
 mod policy;
+mod ready;
 mod render;
 mod signals;
 mod usage;
@@ -23,6 +24,7 @@ enum Command {
     Collect(collect::Args),
     Explain(explain::Args),
     Mock(mock::Args),
+    Ready(ready::Args),
     Render(render::Args),
     Usage(usage::Args),
 }
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Collect(args) => collect::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Mock(args) => mock::run(args),
+        Command::Ready(args) => ready::run(args),
         Command::Render(args) => render::run(args),
         Command::Usage(args) => usage::run(args),
     }

@@ -37,6 +37,9 @@ pub mod xds;
 pub struct Args {
     #[command(subcommand)]
     target: Target,
+    /// The file to write, replaced as a whole by a rename; default: standard output
+    #[arg(long, global = true, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(clap::Subcommand)]
@@ -86,14 +89,25 @@ pub struct EnvoyArgs {
 pub fn run(args: Args) -> ExitCode {
     let rendered = match args.target {
         Target::Envoy(EnvoyCommand { envoy, xds: None }) => render(&envoy),
+        Target::Envoy(EnvoyCommand { xds: Some(_), .. }) if args.output.is_some() => Err(Failure::Usage(
+            "--output: found it beside --xds-dir, expected one of them: that writes its own files".into(),
+        )),
         Target::Envoy(EnvoyCommand { envoy, xds: Some(xds) }) => dynamic::write(&envoy, &xds),
         Target::Ratelimit(args) => render_ratelimit(&args),
     };
-    let printed = rendered.and_then(|yaml| {
+    let written = rendered.and_then(|yaml| write(&yaml, args.output.as_deref()).map_err(Failure::Usage));
+    written.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+}
+
+/// Whoever watches the file sees the old one or the new one.
+fn write(yaml: &str, output: Option<&Path>) -> Result<(), String> {
+    let Some(file) = output else {
         let written = io::stdout().lock().write_all(yaml.as_bytes());
-        written.map_err(|error| Failure::Usage(format!("standard output: cannot be written: {error}")))
-    });
-    printed.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+        return written.map_err(|error| format!("standard output: cannot be written: {error}"));
+    };
+    let new = file.with_extension("tmp");
+    let written = std::fs::write(&new, yaml).and_then(|()| std::fs::rename(&new, file));
+    written.map_err(|error| format!("{}: cannot be written: {error}", file.display()))
 }
 
 /// Why nothing was rendered.

@@ -64,3 +64,23 @@ fn nothing_to_judge() {
     let output = Command::new(env!("CARGO_BIN_EXE_weir")).arg("check").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }
+
+/// The demo in containers differs from the one beside them in where things are, and its second policy in who counts.
+#[test]
+fn the_containers_policies_are_the_demos() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../envoy/");
+    let read = |name: &str| std::fs::read_to_string(format!("{folder}{name}")).unwrap();
+    let value = |text: &str| serde_yaml_ng::from_str::<serde_json::Value>(text).unwrap();
+    let moved =
+        read("policy.yaml").replace("127.0.0.1:9902", "collector:9902").replace("127.0.0.1:9911", "primary:9911");
+    let mut demo = value(&moved.replace("127.0.0.1:9912", "backup:9912"));
+    demo["logging"]["token"] = "{{secrets/demo/records}}".into();
+    assert_eq!(value(&read("compose/policy.yaml")), demo);
+    let mut shared = value(&read("compose/policy-ratelimit.yaml"));
+    assert!(shared["limits_store"]["rls"]["url"].is_string());
+    shared.as_object_mut().unwrap().remove("limits_store");
+    assert_eq!(shared, demo);
+    for name in ["compose/policy.yaml", "compose/policy-ratelimit.yaml"] {
+        assert!(check(&format!("{folder}{name}"), "").status.success(), "{name}");
+    }
+}

@@ -139,6 +139,23 @@ fn exit_statuses() {
     }
 }
 
+/// A file is replaced by what standard output would have had, and left alone where there is nothing to put there.
+#[test]
+fn output_goes_to_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (policy, wrong, out) = (path("policy.yaml"), path("wrong.yaml"), path("envoy.yaml"));
+    fs::write(&policy, POLICY).unwrap();
+    fs::write(&wrong, "endpoints: 5\n").unwrap();
+    let shown = weir(&[&policy]).stdout;
+    assert!(weir(&[&policy, "--output", &out]).stdout.is_empty());
+    assert_eq!(fs::read(&out).unwrap(), shown);
+    assert_eq!(weir(&[&wrong, "--output", &out]).status.code(), Some(1));
+    assert_eq!(fs::read(&out).unwrap(), shown);
+    assert_eq!(weir(&[&policy, "--output", &path("nowhere/envoy.yaml")]).status.code(), Some(2));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "nothing else is left");
+}
+
 fn weir(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_weir")).args(["render", "envoy"]).args(args).output().unwrap()
 }
