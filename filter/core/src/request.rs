@@ -26,8 +26,10 @@ pub struct ApiRequest {
     pub characters: u64,
     /// The most tokens that the answer may have: the largest of the fields that say so.
     pub max_tokens: Option<u64>,
-    /// How many answers are asked for (`n`).
+    /// How many answers to each prompt are asked for (`n`, `best_of`).
     pub choices: Option<u64>,
+    /// How many prompts a list of them in `prompt` holds, each of which gets answers of its own; else 0.
+    pub prompts: u64,
     /// Where the object's first member would stand: right behind `{`.
     pub first_member: usize,
     /// How many members the object has.

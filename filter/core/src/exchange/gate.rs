@@ -3,6 +3,7 @@
 
 use super::{Gateway, facts::Facts};
 use crate::{
+    api::Api,
     config::{Endpoint, Plan, ServedEntity},
     host::{Effect, Host},
     limits::{
@@ -78,7 +79,7 @@ pub fn admit(
         return Ok(Gate::Admitted(Admitted::default()));
     };
     let reserved = match limits.rules().reserve {
-        Some(reserve) => reserved(reserve, endpoint, plan, request, body, host),
+        Some(reserve) => reserved(reserve, endpoint, facts.asked, plan, request, body, host),
         None => Tokens::default(),
     };
     let Some(rls) = &gateway.config.rls else {
@@ -228,23 +229,32 @@ fn refused(endpoint: &Endpoint, refusal: &Refusal, effects: Vec<Effect>) -> Refu
     }
 }
 
-/// What a request may use at most: its prompt, the longest answer, and the dearest entity of its plan.
+/// What a request may use at most: its prompt, the longest answers, and the dearest entity of its plan, wherever of a
+/// cache the prompt goes.
 fn reserved(
     reserve: Reserve,
     endpoint: &Endpoint,
+    api: Api,
     plan: &Plan,
     request: &ApiRequest,
     body: &[u8],
     host: &impl Host,
 ) -> Tokens {
-    let output = match endpoint.task {
-        crate::config::Task::Embeddings => 0,
-        _ => reserve.output(request.max_tokens, request.choices.unwrap_or(1)),
+    let output = match api {
+        // Their answers pass unread: nothing is ever charged for them.
+        Api::CountTokens | Api::Predict => return Tokens::default(),
+        Api::Embeddings => 0,
+        Api::Chat | Api::Completions | Api::Messages | Api::Responses => {
+            let answers = request.choices.unwrap_or(1).max(1).saturating_mul(request.prompts.max(1));
+            reserve.output(request.max_tokens, answers)
+        }
     };
     let entities = || plan.entities.iter().filter_map(|index| endpoint.entities.get(*index));
-    let usage = Usage { input: prompt_tokens(body, entities(), host), output, ..Usage::default() };
-    let cost = entities().map(|entity| cost(entity, &usage)).max().unwrap_or(0);
-    Tokens { input: usage.input, cached_input: 0, output, cost }
+    let fresh = Usage { input: prompt_tokens(body, entities(), host), output, ..Usage::default() };
+    let cached = Usage { cached_input: Some(fresh.input), ..fresh };
+    let written = Usage { cache_write_input: Some(fresh.input), ..fresh };
+    let cost = entities().flat_map(|entity| [fresh, cached, written].map(|usage| cost(entity, &usage))).max();
+    Tokens { input: fresh.input, cached_input: 0, output, cost: cost.unwrap_or(0) }
 }
 
 /// The tokens of a request's prompt before any provider has counted them: as the entity counts that counts the most.

@@ -86,7 +86,8 @@ impl<D: SharedData> Ledger<'_, D> {
         let concerned = |held: &Held| held.counter.unit != Unit::Calls && actual(held) != held.charged;
         let write = |packed: &mut Packed, held: &Held, capacity: usize| {
             let Held { counter, charged, window, .. } = held;
-            if reserved {
+            // What reserved nothing wrote nothing: there may be no window of its admission.
+            if reserved && *charged > 0 {
                 packed.true_up(counter.tag, counter.period, window.start_ms, *charged, actual(held));
             } else {
                 packed.charge(counter.tag, counter.period, self.now_ms, actual(held), capacity);

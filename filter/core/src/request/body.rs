@@ -63,7 +63,8 @@ impl<'de> Visitor<'de> for Body<'de> {
                 "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
                     request.max_tokens = request.max_tokens.max(whole(map.next_value()?));
                 }
-                "n" => request.choices = request.choices.max(whole(map.next_value()?)),
+                // Of `best_of` answers `n` come back, and all are paid for.
+                "n" | "best_of" => request.choices = request.choices.max(whole(map.next_value()?)),
                 "messages" => prompt(&mut request, &mut map, Prompt::Messages)?,
                 "prompt" => prompt(&mut request, &mut map, Prompt::Prompt)?,
                 "input" => prompt(&mut request, &mut map, Prompt::Input)?,
@@ -136,9 +137,11 @@ fn once<T, E: Error>(slot: &mut Option<Field<T>>, field: Field<T>) -> Result<(),
     }
 }
 
-/// A number that only a reservation looks at; anything else is for the provider to judge.
+/// A number that only a reservation looks at, rounded up where somebody writes `1e3` or `50.0`; anything else is for the
+/// provider to judge.
 fn whole(raw: &RawValue) -> Option<u64> {
-    raw.get().parse().ok()
+    let float = || raw.get().parse::<f64>().ok().filter(|number| *number >= 0.0).map(|number| number.ceil() as u64);
+    raw.get().parse().ok().or_else(float)
 }
 
 /// Counts a prompt, and checks that messages are a list.
@@ -148,7 +151,13 @@ fn prompt<'de, A: MapAccess<'de>>(request: &mut ApiRequest, map: &mut A, kind: P
     }
     let characters = match kind {
         Prompt::Messages => map.next_value_seed(text::Messages)?,
-        Prompt::Prompt | Prompt::Input => text::Prompt::of(map.next_value()?).map_err(A::Error::custom)?.characters(),
+        Prompt::Prompt | Prompt::Input => {
+            let raw = map.next_value()?;
+            if kind == Prompt::Prompt {
+                request.prompts = text::prompts(raw).map_err(A::Error::custom)?;
+            }
+            text::Prompt::of(raw).map_err(A::Error::custom)?.characters()
+        }
     };
     request.characters = request.characters.saturating_add(characters);
     request.prompt = Some(kind);

@@ -108,5 +108,17 @@ fn fields_are_read() {
     assert_eq!(counted(r#"{"input":[1,2]}"#), 0);
     assert_eq!(counted(r#"{"prompt":"日本語"}"#), 3);
     assert_eq!(counted(r#"{"prompt":"\ud83d\ude00 \ud800 \\u"}"#), 6);
+    let prompts = |prompt: &str| parse(format!(r#"{{"prompt":{prompt}}}"#).as_bytes()).unwrap().prompts;
+    for (prompt, expected) in [
+        (r#""a""#, 0),
+        ("null", 0),
+        ("[]", 0),
+        ("[1,2,3]", 0),
+        (r#"["a"]"#, 1),
+        (r#"["a","b"]"#, 2),
+        ("[[1],[2,3],[4]]", 3),
+    ] {
+        assert_eq!(prompts(prompt), expected, "{prompt}");
+    }
     assert_eq!(counted(r#"{"messages":[{},{"content":null},{"content":[null,1.5,-1,true,{}]},{"content":7}]}"#), 0);
 }

@@ -48,6 +48,32 @@ impl Prompt {
     }
 }
 
+/// How many prompts a list holds; 0 of what is one prompt: a text, or its token ids.
+pub fn prompts(raw: &RawValue) -> serde_json::Result<u64> {
+    match raw.get().as_bytes().first() {
+        Some(b'[') => serde_json::Deserializer::from_str(raw.get()).deserialize_seq(Prompts),
+        _ => Ok(0),
+    }
+}
+
+struct Prompts;
+
+impl<'de> Visitor<'de> for Prompts {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of prompts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<u64, A::Error> {
+        let mut prompts = 0u64;
+        while let Some(item) = list.next_element::<&'de RawValue>()? {
+            prompts = prompts.saturating_add(u64::from(matches!(item.get().as_bytes(), [b'"' | b'[', ..])));
+        }
+        Ok(prompts)
+    }
+}
+
 /// Lists within lists: messages, their parts, a tool result's parts within one. Deeper ones hold no prompt's text.
 const MAX_DEPTH: u8 = 4;
 

@@ -106,6 +106,11 @@ fn a_request_without_a_maximum_reserves_the_default() {
         (json!({"max_tokens": null}), 30),
         (json!({"max_tokens": "many"}), 30),
         (json!({"max_tokens": 9, "max_output_tokens": 12}), 12),
+        (json!({"max_tokens": 11.5}), 12),
+        (json!({"max_tokens": 1e1}), 10),
+        (json!({"max_tokens": -1}), 30),
+        (json!({"max_tokens": 9, "n": 2}), 18),
+        (json!({"max_tokens": 9, "n": 2, "best_of": 4}), 36),
         (json!({"max_tokens": 99_999}), 40),
     ] {
         let mut stream = call(&rig, "alice-key", more.clone());
@@ -113,6 +118,52 @@ fn a_request_without_a_maximum_reserves_the_default() {
         stream.answer(&[(":status", "400")], &["no"]);
         stream.row();
     }
+}
+
+/// Each prompt of a list gets answers of its own.
+#[test]
+fn a_list_of_prompts_reserves_for_each() {
+    let limits = json!([{"key": "user", "output_tokens": 100, "renewal_period": "minute"}]);
+    let rig = rig(&[
+        ("/accounting", json!("reserve")),
+        (LIMITS, limits),
+        ("/endpoints/0/config/served_entities/0/external_model/task", json!("llm/v1/completions")),
+        ("/endpoints/0/config/served_entities/1/external_model/task", json!("llm/v1/completions")),
+        ("/endpoints/0/config/served_entities/2/external_model/task", json!("llm/v1/completions")),
+    ]);
+    let body = json!({"model": "chat", "prompt": ["a", "b", "c"], "max_tokens": 5, "n": 2});
+    let sent = rig.chat("/v1/completions", &body.to_string());
+    assert!(sent.is_sent());
+    assert_eq!(used(&rig), [json!(30)]);
+}
+
+/// Nothing is ever charged for counting: nothing is reserved for it either.
+#[test]
+fn counting_tokens_reserves_nothing() {
+    let limits = json!([{"key": "user", "tokens": 10, "calls": 5, "renewal_period": "minute"}]);
+    let claude = json!({"provider": "anthropic", "name": "m", "task": "llm/v1/chat",
+        "anthropic_config": {"anthropic_api_key": "{{env/KEY_A}}"}});
+    let rig = rig(&[
+        ("/accounting", json!("reserve")),
+        (LIMITS, limits),
+        ("/endpoints/0/config/served_entities/0/external_model", claude),
+    ]);
+    let sent = rig.chat("/v1/messages/count_tokens", &chat(json!({})));
+    assert!(sent.is_sent());
+    assert_eq!(used(&rig), [json!(1), json!(0)]);
+}
+
+#[test]
+fn a_cache_that_is_dearer_to_write_is_reserved_for() {
+    let price = json!({"input_per_million_usd": 1, "cache_write_input_per_million_usd": 5, "output_per_million_usd": 1});
+    let rig = rig(&[
+        ("/accounting", json!("reserve")),
+        (LIMITS, json!([{"key": "user", "cost_usd": 1, "renewal_period": "day"}])),
+        ("/endpoints/0/config/served_entities/0/price", price),
+        ("/endpoints/0/ai_gateway/fallback_config/enabled", json!(false)),
+    ]);
+    assert!(call(&rig, "alice-key", json!({"max_tokens": 1})).is_sent());
+    assert_eq!(used(&rig), [json!(0.000041)], "8 tokens at 5, 1 at 1");
 }
 
 #[test]

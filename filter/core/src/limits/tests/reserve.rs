@@ -74,6 +74,18 @@ fn nothing_used_gives_all_back() {
     assert_eq!(data.traffic(), (0, 0), "what was right stays as it is");
 }
 
+/// `max_tokens: 0`, or a prompt that counts as nothing, is no way round a limit.
+#[test]
+fn what_reserved_nothing_counts_all_the_same() {
+    let (limits, data) = reserving(words(100));
+    let first = admitted(reserve(&limits, &data, T0, 0));
+    settle(&limits, &data, T0 + 1, &first, spent(3, 7));
+    assert_eq!(output(&limits, &data, T0 + 1), 7);
+    let second = admitted(reserve(&limits, &data, T0 + 59_000, 0));
+    settle(&limits, &data, T0 + 61_000, &second, spent(3, 20));
+    assert_eq!(output(&limits, &data, T0 + 61_000), 27, "in the period in which the answer ends");
+}
+
 #[test]
 fn the_truth_goes_to_the_period_of_the_admission() {
     // (settled so long after, output tokens that count then of 40 reserved and 10 used)
