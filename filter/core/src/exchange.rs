@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! AwaitHeaders ─ not ours ──────────────► Outside   (untouched, unrecorded)
+//!      │  └─ one's own limits ─ AwaitLook ─► Outside
 //!      │  door, caller, endpoint by path
 //!      ├─ refused ──────────────────────► Replied ──────────┐
 //!      ▼                                                    │
@@ -26,6 +27,7 @@ mod facts;
 mod gate;
 mod headers;
 mod listed;
+mod look;
 mod own;
 mod payload;
 mod send;
@@ -53,6 +55,7 @@ enum Phase {
     AwaitHeaders,
     AwaitBody(Box<body::AwaitBody>),
     AwaitVerdict(Box<verdict::AwaitVerdict>),
+    AwaitLook(Box<look::AwaitLook>),
     AwaitAnswer(Box<answer::AwaitAnswer>),
     ReadAnswer(Box<answer::ReadAnswer>),
     /// The same, where an inference table takes what the caller sees.
@@ -79,7 +82,12 @@ impl Exchange {
             (Phase::AwaitVerdict(phase), Input::Answer { status, size }) => phase.answered(gateway, status, size, host),
             (Phase::AwaitVerdict(phase), Input::ResponseHeaders { .. }) => phase.answered_by_envoy(host),
             (Phase::AwaitVerdict(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
-            (phase @ Phase::AwaitVerdict(_), _) => (phase, Step::wait()),
+            (Phase::AwaitLook(phase), Input::Answer { status, size }) => phase.answered(gateway, status, size, host),
+            // Envoy has ended it, or the client: it is not recorded.
+            (Phase::AwaitLook(_), Input::ResponseHeaders { .. } | Input::Log | Input::Done) => {
+                (Phase::Outside, Step::default())
+            }
+            (phase @ (Phase::AwaitVerdict(_) | Phase::AwaitLook(_)), _) => (phase, Step::wait()),
             (Phase::AwaitAnswer(phase), Input::ResponseHeaders { end }) => {
                 payload::begun(phase.headers(gateway, end, host), host)
             }

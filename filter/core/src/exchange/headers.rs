@@ -1,10 +1,10 @@
 //! The door: what a request's headers alone decide.
 
-use super::{Gateway, Phase, body::AwaitBody, close::Replied, facts::Facts, own};
+use super::{Gateway, Phase, body::AwaitBody, close::Replied, facts::Facts, look::AwaitLook, own};
 use crate::{
     host::{Host, Step},
     identity,
-    paths::{self, Matched, Target},
+    paths::{self, Local, Matched, Target},
     policy,
     reply::Denied,
     request::InvalidRequest,
@@ -45,6 +45,9 @@ fn admit(
     match identity::resolve(&gateway.config.identity, facts.headers(), host) {
         Ok(caller) => facts.caller = Some(caller),
         Err(why) => return Err(Replied::new(facts, Denied::Unauthenticated(why.0))),
+    }
+    if let (Some(Local::Limits), Some(rls)) = (local, &gateway.config.rls) {
+        return Ok(AwaitLook::begin(gateway, rls, facts, host));
     }
     if let Some(reply) = local.and_then(|local| own::for_caller(local, gateway, &facts, matched.endpoint, host)) {
         return Ok((Phase::Outside, Step::reply(reply)));

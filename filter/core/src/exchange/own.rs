@@ -2,18 +2,15 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Gateway, Phase, close::Replied, facts::Facts, listed};
+use super::{Gateway, Phase, close::Replied, facts::Facts, listed, look};
 use crate::{
-    caller::Caller,
-    config::{Endpoint, Unmatched},
+    config::Unmatched,
     host::{Effect, Host, Step},
-    limits::{self, Overview, Unit},
     paths::{CLUSTER_HEADER, Local},
     policy,
     reply::{self, Denied, Reply},
-    time::rfc3339,
 };
 
 /// Headers that are Weir's own, or by which a client could steer the router: taken off what passes, by their beginning.
@@ -47,7 +44,7 @@ pub fn for_caller(
         Local::Endpoint => named().and_then(listed::mlflow),
         Local::Endpoints => Some(json!({ "endpoints": endpoints.filter_map(listed::mlflow).collect::<Vec<_>>() })),
         Local::Health => None,
-        Local::Limits => Some(limits(gateway, endpoints, caller, host)),
+        Local::Limits => Some(look::here(endpoints, caller, host)),
         Local::Models => Some(json!({ "object": "list", "data": endpoints.map(listed::openai).collect::<Vec<_>>() })),
         Local::ServingEndpoint => named().map(listed::databricks),
         Local::ServingEndpoints => Some(json!({ "endpoints": endpoints.map(listed::databricks).collect::<Vec<_>>() })),
@@ -57,49 +54,6 @@ pub fn for_caller(
         Denied::UnknownEndpoint { name }.reply(facts.shape, &facts.id, &reply::Standings::default())
     };
     Some(body.map_or_else(unknown, |body| reply::json(&body, &facts.id)))
-}
-
-/// Every counter that applies to the caller, as it stands: his own, and those that he shares with others. Where an engine
-/// counts, how they stand is `null`.
-fn limits<'g>(
-    gateway: &Gateway,
-    endpoints: impl Iterator<Item = &'g Endpoint>,
-    caller: &Caller,
-    host: &impl Host,
-) -> Value {
-    let is_known = gateway.config.rls.is_none();
-    let now_ms = host.now() / 1_000_000;
-    let of_endpoint = |endpoint: &'g Endpoint| {
-        let rows = endpoint.limits.overview(host, now_ms, caller).into_iter();
-        rows.filter_map(move |row| limit(endpoint, &row, now_ms, is_known)).collect::<Vec<_>>()
-    };
-    json!({ "object": "list", "data": endpoints.flat_map(of_endpoint).collect::<Vec<_>>() })
-}
-
-/// Money in US dollars, the rest in whole numbers.
-fn limit(endpoint: &Endpoint, row: &Overview, now_ms: u64, is_known: bool) -> Option<Value> {
-    let Overview { counter, used, standing } = row;
-    let limit = endpoint.limits.entries().get(counter.limit())?;
-    let amount = |amount: u64| match counter.unit {
-        Unit::CostUsd => json!(limits::usd(amount)),
-        _ => json!(amount),
-    };
-    let at_ms = now_ms.saturating_add(standing.reset_ms);
-    let known = |value: Value| if is_known { value } else { Value::Null };
-    Some(json!({
-        "endpoint": endpoint.name,
-        "name": limit.name,
-        "key": limit.key.kind(),
-        "principal": limit.key.principal(),
-        "unit": counter.unit.name(),
-        "renewal_period": counter.period.to_string(),
-        "mode": if counter.shadow { "shadow" } else { "enforce" },
-        "limit": amount(counter.maximum),
-        "used": known(amount(*used)),
-        "remaining": known(amount(standing.remaining)),
-        "reset_seconds": known(json!(standing.reset_ms.div_ceil(1_000))),
-        "reset_time": known(json!(rfc3339(at_ms.saturating_mul(1_000_000)))),
-    }))
 }
 
 /// An endpoint or a model that the policy does not know: refused, or passed on with nothing but the door's own headers

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// gRPC's `OK`.
-const OK: u32 = 0;
+pub const OK: u32 = 0;
 /// In bytes: an answer has a status for each counter, of some 30 bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
@@ -78,24 +78,31 @@ fn judged(
         OK => endpoint.limits.judge(asked.held, &host.answer(size.min(MAX_ANSWER)), now_ms),
         _ => Err(Fault::Unreadable),
     };
-    match judged {
-        Ok(admission) => {
-            note(rls, rls.circuit.answered(), effects);
-            gate::heed(endpoint, facts, admission, now_ms)
-        }
-        Err(fault) => {
-            effects.push(Effect::Count(Metric::RlsFailed, 1));
-            let turn = rls.circuit.failed(now_ms);
-            if fault == Fault::NoSuchLimit && turn == Turn::Opened {
-                effects.push(Effect::Warn(format!(
-                    "limits_store.rls: the engine has no limits for domain `{}`: give it what `weir render ratelimit` writes",
-                    rls.domain
-                )));
-            }
-            note(rls, turn, effects);
-            gate::without_engine(rls, endpoint, facts, reserved, is_shadow, host)
-        }
+    match noted(rls, judged, now_ms, effects) {
+        Some(admission) => gate::heed(endpoint, facts, admission, now_ms),
+        None => gate::without_engine(rls, endpoint, facts, reserved, is_shadow, host),
     }
+}
+
+/// What the engine has said, and the circuit hears of it; `None`: it has said nothing.
+pub fn noted<T>(rls: &Rls, said: Result<T, Fault>, now_ms: u64, effects: &mut Vec<Effect>) -> Option<T> {
+    let fault = match said {
+        Ok(said) => {
+            note(rls, rls.circuit.answered(), effects);
+            return Some(said);
+        }
+        Err(fault) => fault,
+    };
+    effects.push(Effect::Count(Metric::RlsFailed, 1));
+    let turn = rls.circuit.failed(now_ms);
+    if fault == Fault::NoSuchLimit && turn == Turn::Opened {
+        effects.push(Effect::Warn(format!(
+            "limits_store.rls: the engine has no limits for domain `{}`: give it what `weir render ratelimit` writes",
+            rls.domain
+        )));
+    }
+    note(rls, turn, effects);
+    None
 }
 
 /// A line for the log when the engine goes and when it comes back.

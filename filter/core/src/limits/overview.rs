@@ -2,7 +2,9 @@
 //! counter out. Changes nothing.
 
 use super::{
-    Counter, Limits, Tokens, slots,
+    Counter, Limits, Tokens,
+    compile::Held,
+    slots,
     standing::{self, Standing},
 };
 use crate::{caller::Caller, host::SharedData};
@@ -15,6 +17,15 @@ pub struct Overview {
     pub standing: Standing,
 }
 
+impl Overview {
+    pub(super) fn of(held: &Held, now_ms: u64) -> Self {
+        let (used, limit) = (held.used(now_ms), held.counter.maximum);
+        let standing =
+            Standing { limit, remaining: limit.saturating_sub(used), reset_ms: standing::reset_ms(held, now_ms) };
+        Self { counter: held.counter, used, standing }
+    }
+}
+
 impl Limits {
     /// Every counter that applies to the caller, in the policy's order: at most two loads.
     pub fn overview(&self, data: &impl SharedData, now_ms: u64, caller: &Caller) -> Vec<Overview> {
@@ -22,13 +33,6 @@ impl Limits {
             super::compile::applicable(&self.limits, &self.counters, caller, Tokens::default());
         let slot_key = subject.map(slots::key_of);
         self.ledger(data, now_ms, slot_key.as_deref()).look_at_all(&mut counters);
-        let rows = counters.iter().map(|held| {
-            let used = held.used(now_ms);
-            let limit = held.counter.maximum;
-            let standing =
-                Standing { limit, remaining: limit.saturating_sub(used), reset_ms: standing::reset_ms(held, now_ms) };
-            Overview { counter: held.counter, used, standing }
-        });
-        rows.collect()
+        counters.iter().map(|held| Overview::of(held, now_ms)).collect()
     }
 }

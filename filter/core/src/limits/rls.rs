@@ -5,6 +5,7 @@
 mod answer;
 mod circuit;
 mod descriptor;
+pub mod look;
 mod reports;
 
 #[cfg(test)]
@@ -81,11 +82,15 @@ impl Limits {
     pub fn question(&self, domain: &str, caller: &Caller, held: &[Held]) -> Vec<u8> {
         let mut request = Vec::with_capacity(held.len().saturating_mul(160).saturating_add(domain.len()));
         wire::put_bytes(&mut request, 1, domain.as_bytes());
+        self.put_descriptors(&mut request, caller, held);
+        request
+    }
+
+    fn put_descriptors(&self, request: &mut Vec<u8>, caller: &Caller, held: &[Held]) {
         for held in held {
             let addend = if held.counter.repeats { 0 } else { amount(held.counter.unit, held.charged) };
-            self.put_descriptor(&mut request, caller, held, Some(addend));
+            self.put_descriptor(request, caller, held, Some(addend));
         }
-        request
     }
 
     /// The verdict of an engine that was asked about `held`. A request that it refuses may have been charged to the counters
@@ -95,7 +100,7 @@ impl Limits {
     ///
     /// The answer is none, or says that the engine knows no such limit.
     pub fn judge(&self, mut held: Vec<Held>, answer: &[u8], now_ms: u64) -> Result<Admission, Fault> {
-        let answer = answer::read(answer)?;
+        let answer = answer::read(answer, held.len())?;
         if answer.statuses.is_empty() && !held.is_empty() {
             return Ok(self.judge_blindly(held, answer.is_over, now_ms));
         }

@@ -155,7 +155,8 @@ fn counting_tokens_reserves_nothing() {
 
 #[test]
 fn a_cache_that_is_dearer_to_write_is_reserved_for() {
-    let price = json!({"input_per_million_usd": 1, "cache_write_input_per_million_usd": 5, "output_per_million_usd": 1});
+    let price =
+        json!({"input_per_million_usd": 1, "cache_write_input_per_million_usd": 5, "output_per_million_usd": 1});
     let rig = rig(&[
         ("/accounting", json!("reserve")),
         (LIMITS, json!([{"key": "user", "cost_usd": 1, "renewal_period": "day"}])),

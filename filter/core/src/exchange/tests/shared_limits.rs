@@ -174,11 +174,93 @@ fn trailers_do_not_go_on_before_the_verdict() {
     assert!(stream.is_sent());
 }
 
+fn own_limits(rig: &Rig) -> Stream<'_> {
+    rig.send(&[(":method", "GET"), (":path", "/weir/v1/limits"), ("authorization", "Bearer alice-key")], "")
+}
+
+/// How the two counters of [`calls_and_tokens`] stand: used, remaining, and the seconds until nothing is used.
+fn standing(seen: &Seen) -> Vec<[Value; 3]> {
+    let rows = seen.json()["data"].as_array().cloned().unwrap();
+    assert!(rows.iter().all(|row| row["reset_time"].is_null() == row["reset_seconds"].is_null()));
+    rows.iter().map(|row| ["used", "remaining", "reset_seconds"].map(|member| row[member].clone())).collect()
+}
+
 #[test]
-fn what_an_engine_counts_is_null_in_ones_own_limits() {
+fn ones_own_limits_are_looked_at_in_the_engine() {
     let rig = rig("local", calls_and_tokens());
-    let headers = [(":method", "GET"), (":path", "/weir/v1/limits"), ("authorization", "Bearer alice-key")];
-    let seen = rig.send(&headers, "").reply();
-    let row = &seen.json()["data"][0];
-    assert_eq!((&row["limit"], &row["used"], &row["remaining"]), (&json!(2), &Value::Null, &Value::Null));
+    let mut stream = own_limits(&rig);
+    assert_eq!(stream.verdict, Verdict::Pause);
+    let probe = rig.host.asked.borrow()[0].clone();
+    assert_eq!(probe, *b"\x0a\x04weir\x12\x10\x0a\x0c\x0a\x04weir\x12\x04look\x1a\x00", "about no limit");
+    stream.verdict(0, &answer(1, &[(1, 0, 0)]));
+    assert_eq!(stream.verdict, Verdict::Pause);
+    let question = rig.host.asked.borrow()[1].clone();
+    let names = |name: &str| question.windows(name.len()).filter(|part| *part == name.as_bytes()).count();
+    assert_eq!((names("alice"), names("bob"), names("\x1a\x00")), (2, 0, 2), "hers alone, and nothing is charged");
+    stream.verdict(0, &answer(1, &[(1, 2, 1), (2, 100, 0)]));
+    let seen = stream.reply();
+    assert_eq!(seen.status, 200);
+    assert_eq!(json!(standing(&seen)), json!([[1, 1, 30], [100, 0, 30]]));
+    stream.input(Input::Log);
+    assert!(rig.rows().is_empty(), "not recorded");
+}
+
+#[test]
+fn what_an_engine_does_not_tell_is_null() {
+    let nothing = json!([[null, null, null], [null, null, null]]);
+    let whole = answer(1, &[(1, 2, 1), (1, 100, 60)]);
+    // What comes of the probe, and of the look.
+    let cases: [(&str, (u32, &[u8]), Option<(u32, &[u8])>); 6] = [
+        ("Limitador", (0, &answer(1, &[])), None),
+        ("no answer", (LATE, &[]), None),
+        ("not of the protocol", (0, &[0xff]), None),
+        ("gone in between", (0, &answer(1, &[(1, 0, 0)])), Some((LATE, &[]))),
+        (
+            "the domain is unknown",
+            (0, &answer(1, &[(1, 0, 0)])),
+            Some((0, &[0x08, 1, 0x12, 2, 0x08, 1, 0x12, 2, 0x08, 1])),
+        ),
+        ("too many statuses", (0, &answer(1, &[(1, 0, 0)])), Some((0, &[&whole[..], &whole[2..]].concat()))),
+    ];
+    for (name, probe, look) in cases {
+        let rig = rig("local", calls_and_tokens());
+        let mut stream = own_limits(&rig);
+        for (status, bytes) in [Some(probe), look].into_iter().flatten() {
+            stream.verdict(status, bytes);
+        }
+        let seen = stream.reply();
+        assert_eq!(json!(standing(&seen)), nothing, "{name}");
+        assert_eq!(seen.json()["data"][0]["limit"], 2, "{name}");
+        assert_eq!(rig.counted(Metric::RlsFailed), u64::from(name != "Limitador"), "{name}");
+        assert!(rig.host.data.borrow().keys().all(|key| !key.starts_with("weir.u.")), "{name}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_down_is_not_looked_at() {
+    let rig = rig("allow", calls_and_tokens());
+    for _ in 0..5 {
+        own_limits(&rig).verdict(LATE, &[]);
+    }
+    let seen = own_limits(&rig).reply();
+    assert!(standing(&seen)[0][0].is_null());
+    assert_eq!((rig.host.asked.borrow().len(), rig.counted(Metric::RlsSkipped)), (5, 1));
+}
+
+#[test]
+fn who_does_not_wait_for_the_look_gets_none() {
+    let rig = rig("local", calls_and_tokens());
+    for last in [Input::Log, Input::Done, Input::ResponseHeaders { end: true }] {
+        let mut stream = own_limits(&rig);
+        stream.input(last);
+        stream.verdict(0, &answer(1, &[(1, 0, 0)]));
+        assert!(rig.host.reply.borrow().is_none());
+    }
+    assert!(rig.rows().is_empty());
+}
+
+#[test]
+fn who_is_under_no_limit_is_told_so_at_once() {
+    let rig = rig("deny", json!([{"key": "user", "principal": "bob", "calls": 2, "renewal_period": "minute"}]));
+    assert_eq!(own_limits(&rig).reply().json(), json!({"object": "list", "data": []}));
 }

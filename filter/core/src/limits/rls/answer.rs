@@ -31,18 +31,16 @@ pub struct Status {
     reset_ms: Option<u64>,
 }
 
-/// A request asks for at most 20 limits of 5 units each.
-const MAX_STATUSES: usize = 100;
-
 const OK: u64 = 1;
 const OVER_LIMIT: u64 = 2;
 
-pub fn read(message: &[u8]) -> Result<Answer, Fault> {
+/// The answer to a request of `most` descriptors.
+pub fn read(message: &[u8], most: usize) -> Result<Answer, Fault> {
     let (mut code, mut statuses) = (0, Vec::new());
     for field in Fields(message) {
         match field.ok_or(Fault::Unreadable)? {
             (1, Value::Number(number)) => code = number,
-            (2, Value::Bytes(_)) if statuses.len() >= MAX_STATUSES => return Err(Fault::Unreadable),
+            (2, Value::Bytes(_)) if statuses.len() >= most => return Err(Fault::Unreadable),
             (2, Value::Bytes(status)) => statuses.push(status_of(status).ok_or(Fault::Unreadable)?),
             _ => {}
         }
