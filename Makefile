@@ -37,7 +37,7 @@ clean: ## remove what was built here; downloads in ~/.cache/weir stay
 	rm -rf target dist .demo
 
 # Measuring: neither is a part of `make test`, since both want a machine that is not too busy with other things.
-.PHONY: bench bench-growth soak bench-collect instructions tokens tables estimates fuzz bench-tokens
+.PHONY: bench bench-growth soak bench-collect bench-users instructions tokens tables estimates fuzz bench-tokens
 
 bench: ## Weir against bare Envoy: ratios, memory, targets (under 25 minutes; QUICK=1: some 3; PEERS=1: LiteLLM, MLflow); OTHER=PATH: a second wasm
 	@python3 tests/bench/bench.py
@@ -50,6 +50,9 @@ soak: ## memory over an hour of mixed load (SECONDS=600: less)
 
 bench-collect: build ## what one collector on one core takes, and its page over 10 million rows (some 10 minutes; ROWS=1000000: less)
 	@python3 tests/bench/collect.py
+
+bench-users: build ## a million users through one Envoy: what its memory does, and whether every count is right (some 20 minutes; WEIR_USERS=N)
+	@cargo test --locked -p weir-e2e --test limits_million -- --ignored --nocapture
 
 instructions: ## instructions of core's hot path under callgrind, compared with the checked-in figures (about a minute)
 	@scripts/instructions.sh

@@ -94,9 +94,11 @@ impl Endpoint {
         self.set("/ai_gateway/fallback_config", json!({"enabled": true}))
     }
 
-    /// An entry of `rate_limits` per minute; its place is its number in messages.
+    /// An entry of `rate_limits`, per minute where it does not say; its place is its number in messages.
     pub fn limit(mut self, mut limit: Value) -> Self {
-        limit["renewal_period"] = json!("minute");
+        if limit["renewal_period"].is_null() {
+            limit["renewal_period"] = json!("minute");
+        }
         self.0["ai_gateway"]["rate_limits"].as_array_mut().expect("limits").push(limit);
         self
     }

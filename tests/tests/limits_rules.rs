@@ -8,18 +8,8 @@ use weir_e2e::{Addresses, Call, Client, Endpoint, Policy, Reload, Rig, Setup};
 
 fn policy(at: &Addresses, limits: &[Value], top: &[(&str, Value)]) -> Policy {
     let price = json!({"input_per_million_usd": 1, "cached_input_per_million_usd": 0.1, "output_per_million_usd": 10});
-    let mut endpoint = Endpoint::new("chat").entity(at, "a", 100).set("/config/served_entities/0/price", price);
-    for limit in limits {
-        // The builder's limits are of a minute, those with a period of their own are not.
-        endpoint.0["ai_gateway"]["rate_limits"].as_array_mut().expect("limits").push(match limit["renewal_period"] {
-            Value::Null => {
-                let mut limit = limit.clone();
-                limit["renewal_period"] = json!("minute");
-                limit
-            }
-            _ => limit.clone(),
-        });
-    }
+    let endpoint = Endpoint::new("chat").entity(at, "a", 100).set("/config/served_entities/0/price", price);
+    let endpoint = limits.iter().cloned().fold(endpoint, Endpoint::limit);
     top.iter().fold(Policy::new(at).endpoint(endpoint), |policy, (pointer, value)| policy.set(pointer, value.clone()))
 }
 

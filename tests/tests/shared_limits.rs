@@ -110,6 +110,52 @@ async fn tokens_are_shared_too() {
     assert_eq!(stat(&one, "weir.rls_reports_lost").await + stat(&two, "weir.rls_reports_lost").await, 0);
 }
 
+/// A caller's own counters, as the engine has them; what cannot be known is `null`, and looking charges nothing.
+#[tokio::test]
+async fn a_caller_sees_his_own_counts_of_all_envoys() {
+    let folder = Folder::new("engine");
+    let limits = [
+        json!({"key": "user", "calls": 5, "tokens": 100, "renewal_period": "hour"}),
+        json!({"key": "user_group", "principal": "interns", "calls": 9, "renewal_period": "hour"}),
+    ];
+    let seen = async |rig: &Rig, key: &str| {
+        let answer = rig.send(Call::get("/weir/v1/limits").key(key)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let rows = answer.json()["data"].as_array().cloned().unwrap_or_default();
+        json!(rows.iter().map(|row| json!([row["limit"], row["used"], row["remaining"]])).collect::<Vec<_>>())
+    };
+    for blind in [false, true] {
+        let mut engine = match blind {
+            false => Engine::limitador(folder.path()).await,
+            true => Engine::limitador_by_file(folder.path(), &policy_file(folder.path(), &limits)).await,
+        };
+        let rls = store(engine.port, PATIENT, "local");
+        let (one, mut two) = tokio::join!(rig(&rls, &limits), rig(&rls, &limits));
+        assert_eq!(statuses(&one, ALICE, 2).await, [200, 200]);
+        assert_eq!(statuses(&two, ALICE, 1).await, [200]);
+        assert_eq!(statuses(&two, BOB, 1).await, [200]);
+        for _ in 0..20 {
+            seen(&one, ALICE).await;
+        }
+        let nothing = json!([[5, null, null], [100, null, null]]);
+        if blind {
+            assert_eq!(seen(&two, ALICE).await, nothing);
+        } else {
+            let own = seen(&two, ALICE).await;
+            assert_eq!(own[0], json!([5, 3, 2]));
+            assert!(own[1][1].is_number(), "{own}");
+            assert_eq!(
+                (seen(&one, BOB).await[0].clone(), seen(&one, BOB).await[2].clone()),
+                (json!([5, 1, 4]), json!([9, 1, 8]))
+            );
+        }
+        assert_eq!(statuses(&one, ALICE, 3).await, [200, 200, 429], "looks are not calls");
+        engine.kill();
+        assert_eq!(seen(&two, ALICE).await, nothing);
+        two.assert_healthy().await;
+    }
+}
+
 /// Every kind of limit as Limitador's own server knows it: by the file that Weir writes for it.
 #[tokio::test]
 async fn limitador_goes_by_the_file_that_weir_writes() {

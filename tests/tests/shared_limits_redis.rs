@@ -93,6 +93,10 @@ async fn tokens_are_looked_at_and_reported() {
     looks_at(&one, "0").await;
     assert_eq!(one.send(Call::chat(ALICE, &body)).await.status, 429);
     assert_eq!(one.send(Call::chat(BOB, &body)).await.status, 200, "each user on his own");
+    let own = one.send(Call::get("/weir/v1/limits").key(ALICE)).await.json();
+    let row = |at: usize| (own["data"][at]["used"].clone(), own["data"][at]["remaining"].clone());
+    assert_eq!((row(0), row(1)), ((json!(100), json!(0)), (json!(40), json!(960))), "{own}");
+    assert!(own["data"][0]["reset_time"].is_string(), "{own}");
 }
 
 #[tokio::test]
