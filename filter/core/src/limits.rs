@@ -26,11 +26,11 @@ use self::ledger::Ledger;
 pub use self::{
     amount::{Reserve, Tokens, Unit, Weight, is_quota, nano_usd, usd},
     compile::{Counter, Held, Verdict},
-    ledger::{ENDPOINT_CAPACITY, MAX_TRIES},
+    ledger::{ENDPOINT_ROOM, MAX_TRIES},
     overview::Overview,
-    packed::ENTRY_BYTES,
+    packed::{ENTRY_BYTES, Room},
     period::Period,
-    slots::{Changed, SLOT_CAPACITY, SLOTS, is_first},
+    slots::{Changed, SLOT_ROOM, SLOTS, is_first},
     standing::{Refusal, Standing, duration},
 };
 

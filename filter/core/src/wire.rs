@@ -17,8 +17,8 @@ const FIXED_32: u64 = 5;
 /// Appends a number, where it is not 0: that is what an absent one means.
 pub fn put_number(out: &mut Vec<u8>, field: u64, number: u64) {
     if number > 0 {
-        varint(out, field << 3 | VARINT);
-        varint(out, number);
+        put_varint(out, field << 3 | VARINT);
+        put_varint(out, number);
     }
 }
 
@@ -30,11 +30,11 @@ pub fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
 
 /// The beginning of a field of `length` bytes, which follow.
 pub fn put_length(out: &mut Vec<u8>, field: u64, length: usize) {
-    varint(out, field << 3 | LENGTH);
-    varint(out, length as u64);
+    put_varint(out, field << 3 | LENGTH);
+    put_varint(out, length as u64);
 }
 
-fn varint(out: &mut Vec<u8>, mut number: u64) {
+pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -87,7 +87,7 @@ impl<'a> Fields<'a> {
     }
 
     /// At most ten bytes; what does not fit into 64 bits is cut off, as the format says.
-    fn varint(&mut self) -> Option<u64> {
+    pub fn varint(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..70).step_by(7) {
             let (&byte, rest) = self.0.split_first()?;

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use super::{
     Admission, Charge, Contended, Tokens, Unit,
     compile::{Held, Place},
-    packed::{ENTRY_BYTES, Packed},
+    packed::{Packed, Room},
     slots::{self, Changed},
     standing,
 };
@@ -18,9 +18,9 @@ use crate::host::{Cas, SharedData};
 /// stops at 20 as well.
 pub const MAX_TRIES: usize = 20;
 
-/// How many counters an endpoint's value holds at most (32 KiB): its own are at most 100 (20 limits of 5 units), the rest
-/// is room for those of configurations before, until nothing of them counts.
-pub const ENDPOINT_CAPACITY: usize = 1_024;
+/// An endpoint's value: its own counters are at most 100 (20 limits of 5 units), the rest is room for those of configurations
+/// before, until nothing of them counts.
+pub const ENDPOINT_ROOM: Room = Room { most: 32_768, sizes: &[] };
 
 /// The two keys of one exchange, and the moment.
 pub(super) struct Ledger<'a, D> {
@@ -42,7 +42,7 @@ struct Loaded {
 }
 
 /// What becomes of one counter in a round.
-type Write<'w> = &'w dyn Fn(&mut Packed, &Held, usize);
+type Write<'w> = &'w dyn Fn(&mut Packed, &Held);
 
 impl<D: SharedData> Ledger<'_, D> {
     /// Both keys are checked first. Then the caller's slot is charged, and the endpoint's value after it: what has to be
@@ -84,13 +84,13 @@ impl<D: SharedData> Ledger<'_, D> {
     pub fn settle(&self, counters: &[Held], used: Tokens, reserved: bool) -> Result<(), Contended> {
         let actual = |held: &Held| used.amount(held.counter.unit, held.counter.cached_input_weight);
         let concerned = |held: &Held| held.counter.unit != Unit::Calls && actual(held) != held.charged;
-        let write = |packed: &mut Packed, held: &Held, capacity: usize| {
+        let write = |packed: &mut Packed, held: &Held| {
             let Held { counter, charged, window, .. } = held;
             // What reserved nothing wrote nothing: there may be no window of its admission.
             if reserved && *charged > 0 {
                 packed.true_up(counter.tag, counter.period, window.start_ms, *charged, actual(held));
             } else {
-                packed.charge(counter.tag, counter.period, self.now_ms, actual(held), capacity);
+                packed.charge(counter.tag, counter.period, self.now_ms, actual(held));
             }
         };
         let at_caller = self.rounds(Place::Caller, counters, &concerned, &write);
@@ -101,7 +101,7 @@ impl<D: SharedData> Ledger<'_, D> {
     /// Takes what was charged back from the caller's slot. Where even that runs out of tries, his own counters stay too
     /// high until the period has passed: he may be refused early, but never is one admitted too many.
     fn roll_back(&self, counters: &[Held]) {
-        let write = |packed: &mut Packed, held: &Held, _: usize| {
+        let write = |packed: &mut Packed, held: &Held| {
             let Held { counter, charged, window, .. } = held;
             let start_ms = window.at(self.now_ms, counter.period).start_ms;
             packed.true_up(counter.tag, counter.period, start_ms, *charged, 0);
@@ -131,8 +131,8 @@ impl<D: SharedData> Ledger<'_, D> {
     fn charge(&self, place: Place, loaded: Option<Loaded>, counters: &[Held]) -> Result<(), Contended> {
         let concerned = |held: &Held| held.charged > 0;
         let (Some(loaded), true) = (loaded, concerns(place, counters, &concerned)) else { return Ok(()) };
-        self.write(place, loaded, counters, &concerned, &|packed, held, capacity| {
-            packed.charge(held.counter.tag, held.counter.period, self.now_ms, held.charged, capacity);
+        self.write(place, loaded, counters, &concerned, &|packed, held| {
+            packed.charge(held.counter.tag, held.counter.period, self.now_ms, held.charged);
         })
     }
 
@@ -164,12 +164,8 @@ impl<D: SharedData> Ledger<'_, D> {
         concerned: &dyn Fn(&Held) -> bool,
         write: Write<'_>,
     ) -> Result<(), Contended> {
-        let capacity = match place {
-            Place::Caller => slots::SLOT_CAPACITY,
-            Place::Endpoint => ENDPOINT_CAPACITY,
-        };
         for held in counters.iter().filter(|held| is_written(held, place) && concerned(held)) {
-            write(&mut loaded.packed, held, capacity);
+            write(&mut loaded.packed, held);
         }
         self.store(place, loaded)
     }
@@ -196,9 +192,12 @@ impl<D: SharedData> Ledger<'_, D> {
 
     fn store(&self, place: Place, loaded: Loaded) -> Result<(), Contended> {
         let key = self.key(place).ok_or(Contended)?;
-        let Loaded { packed, cas, held } = loaded;
-        let evicted = packed.evicted();
-        let bytes = packed.write(self.now_ms);
+        let Loaded { mut packed, cas, held } = loaded;
+        let room = match place {
+            Place::Caller => slots::SLOT_ROOM,
+            Place::Endpoint => ENDPOINT_ROOM,
+        };
+        let bytes = packed.write(self.now_ms, room);
         let stored = match cas {
             Some(cas) => self.data.store(key, &bytes, cas),
             None => self.data.create(key, &bytes),
@@ -206,9 +205,9 @@ impl<D: SharedData> Ledger<'_, D> {
         stored.map_err(|_| Contended)?;
         if place == Place::Caller {
             let Changed { held: before, evicted: gone } = self.changed.get();
-            let now_held = bytes.len() / ENTRY_BYTES;
-            let more = i64::try_from(now_held).unwrap_or(0).saturating_sub(i64::try_from(held).unwrap_or(0));
-            self.changed.set(Changed { held: before.saturating_add(more), evicted: gone.saturating_add(evicted) });
+            let more = i64::try_from(packed.len()).unwrap_or(0).saturating_sub(i64::try_from(held).unwrap_or(0));
+            self.changed
+                .set(Changed { held: before.saturating_add(more), evicted: gone.saturating_add(packed.evicted()) });
         }
         Ok(())
     }

@@ -32,6 +32,6 @@ fn a_million_users() {
         let each = start.elapsed() / u32::try_from(USERS).unwrap();
         let fill = fill(&data, T0 + SPREAD_MS, 0..SLOTS);
         println!("{counters} counters each: {fill:?}, {each:?} for an admission and its settlement");
-        assert!(fill.bytes <= SLOTS * SLOT_CAPACITY * ENTRY_BYTES + SLOTS, "bounded");
+        assert!(fill.bytes <= SLOTS * SLOT_ROOM.most, "bounded");
     }
 }

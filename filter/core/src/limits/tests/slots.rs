@@ -77,20 +77,22 @@ fn a_full_slot_forgets_who_has_been_idle_longest() {
     let alice = user("alice", &[]);
     let slot = slot(&alice);
     let mut others = Packed::default();
-    for tag in 0..SLOT_CAPACITY as u64 {
-        others.charge(tag, Period::Hour, T0 + 1_000 * (tag ^ 1), 1, SLOT_CAPACITY);
+    // A byte for the layout, and 18 for a counter of a few.
+    let most = (SLOT_ROOM.most as u64 - 1) / 18;
+    for tag in 0..most {
+        others.charge(tag, Period::Hour, T0 + 1_000 * (tag ^ 1), 1);
     }
-    data.put(&slot, &others.write(T0 + 1_000));
+    data.put(&slot, &others.write(T0 + 1_000, SLOT_ROOM));
     let now = T0 + 1_800_000;
-    let (number, bytes) = (slot[7..].parse().unwrap(), 1 + SLOT_CAPACITY * ENTRY_BYTES);
-    assert_eq!(fill(&data, now, number..number + 1), Fill { slots: 1, counters: SLOT_CAPACITY, bytes });
+    let (number, bytes, counters) = (slot[7..].parse().unwrap(), SLOT_ROOM.most, most as usize);
+    assert_eq!(fill(&data, now, number..number + 1), Fill { slots: 1, counters, bytes });
     let decision = limits.admit(&data, now, &alice, Tokens::default());
     admitted(decision.admission);
     assert_eq!(decision.changed, Changed { held: 0, evicted: 1 }, "one more has room");
     let value = data.contents_of(&slot);
     assert_eq!(value.len(), bytes, "and the slot has not grown");
     let held = Packed::read(&value, now);
-    let lost: Vec<_> = (0..SLOT_CAPACITY as u64).filter(|tag| held.window(*tag).current == 0).collect();
+    let lost: Vec<_> = (0..most).filter(|tag| held.window(*tag).current == 0).collect();
     assert_eq!(lost, [1], "charged first of all");
 }
 
@@ -117,12 +119,16 @@ fn what_changes_is_told_for_the_gauge() {
 /// Counters in all slots, expired ones too.
 fn fill_of_all(data: &FakeSharedData) -> i64 {
     let slots = data.contents().into_iter().filter(|(key, _)| key.starts_with("weir.u"));
-    slots.map(|(_, value)| (value.len() / ENTRY_BYTES) as i64).sum()
+    slots.map(|(_, value)| Packed::read(&value, 0).len() as i64).sum()
 }
 
+/// Each size's class with what a page of 8 KiB holds of it: also where all slots were there twice, once in each size.
 #[test]
 fn memory_stays_within_what_is_promised() {
-    let value = 1 + SLOT_CAPACITY * ENTRY_BYTES;
-    assert!(SLOTS * (value + 150) < 64_000_000, "with 150 bytes for the key and the map's node");
-    const { assert!(SLOT_CAPACITY >= 100, "20 limits of 5 units") };
+    let page = |size: usize| 8_192_usize.div_ceil(8_192 / (size + 1));
+    let values: usize = SLOT_ROOM.sizes.iter().map(|size| SLOTS * page(*size)).sum();
+    assert!(values + SLOTS * 150 < 64_000_000, "with 150 bytes for the key and the map's node: {values}");
+    assert!(SLOT_ROOM.most > 1 + 100 * (ENTRY_BYTES + 2 + 8), "20 limits of 5 units, of numbers of 5 bytes each");
+    // One user of a million has 61 with him, and more than 120 are never seen.
+    assert!(SLOT_ROOM.most > 120 * (ENTRY_BYTES + 2));
 }
