@@ -56,7 +56,7 @@ impl Sinks {
 
     fn ask(&self, question: &[u8], host: EnvoyHost) -> bool {
         let rls = self.shared.as_ref().and_then(|shared| shared.gateway.config.rls.as_ref());
-        rls.is_some_and(|rls| host.should_rate_limit(rls, question, rls.timeout_ms))
+        rls.is_some_and(|rls| host.should_rate_limit(rls, question, rls.timeout_ms).is_some())
     }
 
     fn apply_one(&self, effect: Effect, host: EnvoyHost) {

@@ -157,11 +157,11 @@ impl EnvoyHost {
         hostcalls::dispatch_http_call(&post.cluster, headers, Some(&post.body), Vec::new(), timeout).ok()
     }
 
-    /// Calls the engine of the limits; false where that cannot be done now. By the SDK's own wrapper, as [`EnvoyHost::post`].
-    pub fn should_rate_limit(&self, rls: &Rls, request: &[u8], timeout_ms: u64) -> bool {
+    /// Calls the engine of the limits: the call's number; `None` where that cannot be done now. By the SDK's own wrapper, as
+    /// [`EnvoyHost::post`].
+    pub fn should_rate_limit(&self, rls: &Rls, request: &[u8], timeout_ms: u64) -> Option<u32> {
         let timeout = Duration::from_millis(timeout_ms);
-        hostcalls::dispatch_grpc_call(&rls.service, rls::SERVICE, rls::METHOD, Vec::new(), Some(request), timeout)
-            .is_ok()
+        hostcalls::dispatch_grpc_call(&rls.service, rls::SERVICE, rls::METHOD, Vec::new(), Some(request), timeout).ok()
     }
 
     /// The request goes on that a callback has held.

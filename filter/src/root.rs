@@ -132,10 +132,9 @@ impl Root {
         let Some(Shared { gateway, reports }) = &self.sinks.shared else { return };
         let Some(rls) = &gateway.config.rls else { return };
         let mut reports = reports.borrow_mut();
-        while let Some(report) = reports.take() {
-            if !EnvoyHost.should_rate_limit(rls, &report, rls::TIMEOUT_MS) {
-                reports.answered(false);
-            }
+        while let Some(sent) = reports.take() {
+            let call = EnvoyHost.should_rate_limit(rls, &sent.report.request(&rls.domain), rls::TIMEOUT_MS);
+            reports.sent(call, sent);
         }
         let lost = i64::try_from(reports.take_lost()).unwrap_or(i64::MAX);
         self.sinks.metrics.add(Metric::RlsReportsLost, lost, EnvoyHost);
@@ -158,9 +157,10 @@ impl Context for Root {
         self.export();
     }
 
-    fn on_grpc_call_response(&mut self, _: u32, status: u32, _: usize) {
+    fn on_grpc_call_response(&mut self, call: u32, status: u32, size: usize) {
         let Some(shared) = &self.sinks.shared else { return };
-        shared.reports.borrow_mut().answered(status == 0);
+        let message = (status == 0).then(|| Host::answer(&EnvoyHost, size.min(rls::MAX_REPORT_ANSWER)));
+        shared.reports.borrow_mut().answered(call, message.as_deref());
     }
 
     /// The configuration goes: it stays until its rows and reports are sent, or a bound has passed.

@@ -156,6 +156,40 @@ async fn a_caller_sees_his_own_counts_of_all_envoys() {
     }
 }
 
+/// Limitador counts a report whole or not at all: the answer that crosses a limit must use it up all the same.
+#[tokio::test]
+async fn limitador_is_told_of_the_answer_that_crosses_a_limit() {
+    let folder = Folder::new("engine");
+    let limits = [
+        json!({"key": "user", "tokens": 100, "renewal_period": "hour"}),
+        json!({"tokens": 1_000, "renewal_period": "hour"}),
+    ];
+    let engine = Engine::limitador_by_file(folder.path(), &policy_file(folder.path(), &limits)).await;
+    let rig = rig(&store(engine.port, PATIENT, "deny"), &limits).await;
+    let usage = json!({"prompt_tokens": 40, "completion_tokens": 20, "total_tokens": 60});
+    let of = |key: &str| Call::chat(key, &chat("chat", json!({"mock": {"a": {"usage": usage}}})));
+    assert_eq!(rig.send(of(ALICE)).await.status, 200);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(rig.send(of(ALICE)).await.status, 200, "burst, then pause");
+    // A look adds 1 there: far fewer than are left.
+    let mut refused_after = None;
+    for look in 0..10 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let looked = rig.send(Call::chat(ALICE, &chat("chat", json!({"mock": {"a": {"status": 400}}})))).await.status;
+        if looked == 429 {
+            refused_after = Some(look);
+            break;
+        }
+    }
+    assert!(refused_after.is_some(), "the limit is used up");
+    assert_eq!(
+        rig.send(of(BOB)).await.status,
+        200,
+        "what has no room at one limit does not keep another from counting"
+    );
+    assert_eq!(stat(&rig, "weir.rls_reports_lost").await, 0);
+}
+
 /// Every kind of limit as Limitador's own server knows it: by the file that Weir writes for it.
 #[tokio::test]
 async fn limitador_goes_by_the_file_that_weir_writes() {

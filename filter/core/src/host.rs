@@ -116,8 +116,8 @@ pub enum Effect {
     /// Asks the engine of `limits_store.rls` for a verdict: its `RateLimitRequest`. The stream waits, and
     /// [`Input::Answer`] follows, at the latest after the policy's `timeout_ms`.
     Ask(Vec<u8>),
-    /// Tells the engine what was used: its `RateLimitRequest`. Nobody waits.
-    Report(Vec<u8>),
+    /// Tells the engine what was used. Nobody waits.
+    Report(crate::limits::rls::Report),
     /// Appends a usage row to the outbox.
     Record(crate::export::Row),
     /// Answers the client. At most once, always the last effect.

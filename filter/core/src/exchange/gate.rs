@@ -199,9 +199,8 @@ pub fn settled(
     let is_due = used != Tokens::default() || charge.is_reserved();
     let Some(endpoint) = facts.endpoint(gateway).filter(|_| is_due) else { return Vec::new() };
     if charge.is_shared() {
-        let (Some(rls), Some(caller)) = (&gateway.config.rls, &facts.caller) else { return Vec::new() };
-        let reports = endpoint.limits.reports(&rls.domain, caller, charge, used);
-        return reports.into_iter().map(Effect::Report).collect();
+        let Some(caller) = &facts.caller else { return Vec::new() };
+        return endpoint.limits.reports(caller, charge, used).into_iter().map(Effect::Report).collect();
     }
     let settlement = endpoint.limits.settle(host, host.now() / 1_000_000, charge, used);
     let mut effects = moved(settlement.changed);

@@ -33,7 +33,7 @@ pub struct FakeHost {
     pub lines: RefCell<Vec<String>>,
     /// What an engine was asked and told, and what it answers next.
     pub asked: RefCell<Vec<Vec<u8>>>,
-    pub reported: RefCell<Vec<Vec<u8>>>,
+    pub reported: RefCell<Vec<crate::limits::rls::Report>>,
     pub answer: RefCell<Vec<u8>>,
 }
 

@@ -15,7 +15,7 @@ pub use self::{
     answer::Fault,
     circuit::{Circuit, Turn},
     descriptor::{Entry, MAX_AMOUNT, Prepared, amount, entries},
-    reports::{Reports, TICK_MS, TIMEOUT_MS},
+    reports::{MAX_REPORT_ANSWER, Report, Reports, TICK_MS, TIMEOUT_MS},
 };
 use super::{
     Admission, Charge, Limits, Refusal, Tokens, Unit,
@@ -149,28 +149,20 @@ impl Limits {
         }
     }
 
-    /// What settlement adds to counters that an engine holds: a `RateLimitRequest` for each amount, since Limitador knows
-    /// one for all descriptors alone. Nothing can be given back: of a reservation only what was used beyond it is added.
-    pub fn reports(&self, domain: &str, caller: &Caller, charge: &Charge, used: Tokens) -> Vec<Vec<u8>> {
-        let mut by_amount: Vec<(u64, Vec<u8>)> = Vec::new();
-        for held in charge.counters.iter().filter(|held| held.counter.unit != Unit::Calls && !held.counter.repeats) {
+    /// What settlement adds to counters that an engine holds. Nothing can be given back: of a reservation only what was used
+    /// beyond it is added.
+    pub fn reports(&self, caller: &Caller, charge: &Charge, used: Tokens) -> Vec<Report> {
+        let counted = charge.counters.iter().filter(|held| held.counter.unit != Unit::Calls && !held.counter.repeats);
+        let report = |held: &Held| {
             let unit = held.counter.unit;
             let used = amount(unit, used.amount(unit, held.counter.cached_input_weight));
-            let more = used.saturating_sub(amount(unit, held.charged));
-            if more == 0 {
-                continue;
+            let amount = used.saturating_sub(amount(unit, held.charged));
+            let mut descriptor = Vec::new();
+            if amount > 0 {
+                self.put_descriptor(&mut descriptor, caller, held, None);
             }
-            let at = by_amount.iter().position(|(amount, _)| *amount == more).unwrap_or_else(|| {
-                let mut request = Vec::with_capacity(256);
-                wire::put_bytes(&mut request, 1, domain.as_bytes());
-                wire::put_number(&mut request, 3, more);
-                by_amount.push((more, request));
-                by_amount.len().saturating_sub(1)
-            });
-            if let Some((_, request)) = by_amount.get_mut(at) {
-                self.put_descriptor(request, caller, held, None);
-            }
-        }
-        by_amount.into_iter().map(|(_, request)| request).collect()
+            Report { descriptor, amount }
+        };
+        counted.map(report).filter(|report| report.amount > 0).collect()
     }
 }

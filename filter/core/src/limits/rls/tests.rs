@@ -202,7 +202,7 @@ fn shadow_limits_refuse_nobody_and_groups_only_all_together() {
 }
 
 #[test]
-fn reports_go_by_amount() {
+fn a_report_is_of_one_counter() {
     let units = [(Unit::Calls, 9), (Unit::Tokens, 900), (Unit::OutputTokens, 900), (Unit::CostUsd, 9_000_000)];
     let both = vec![
         limit(LimitKey::Endpoint, &units[1..3], Period::Minute),
@@ -213,25 +213,28 @@ fn reports_go_by_amount() {
         let limits = Limits::new("chat", both.clone(), rules);
         let counters = limits.applicable(&alice(), reserved);
         let charge = Charge { counters, shared: true, ..Charge::default() };
-        let reports = limits.reports("weir", &alice(), &charge, used);
-        reports.iter().map(|report| shown(report)).collect::<Vec<_>>()
+        let reports = limits.reports(&alice(), &charge, used);
+        reports.iter().map(|report| shown(&report.request("weir"))).collect::<Vec<_>>()
     };
-    let user = "endpoint=chat key=user principal=alice";
-    let tokens = "endpoint=chat key=endpoint unit=tokens period=minute | 900/2".to_owned();
-    let output = "endpoint=chat key=endpoint unit=output_tokens period=minute | 900/2".to_owned();
+    let of = |addend: u64, owner: &str, unit: &str, most: u64| {
+        vec![format!("weir +{addend}"), format!("endpoint=chat key={owner} unit={unit} period=minute | {most}/2")]
+    };
+    let user = "user principal=alice";
     assert_eq!(
         report(Rules::default(), Tokens::default()),
         [
-            vec!["weir +42".into(), tokens, format!("{user} unit=tokens period=minute | 900/2")],
-            vec!["weir +12".into(), output.clone(), format!("{user} unit=output_tokens period=minute | 900/2")],
-            vec!["weir +2".into(), format!("{user} unit=cost_micro_usd period=minute | 9000/2")],
+            of(42, "endpoint", "tokens", 900),
+            of(12, "endpoint", "output_tokens", 900),
+            of(42, user, "tokens", 900),
+            of(12, user, "output_tokens", 900),
+            of(2, user, "cost_micro_usd", 9_000),
         ]
     );
     // Of a reservation only what was used beyond it: nothing can be given back.
     let reserved = Tokens { input: 50, cached_input: 0, output: 10, cost: 5_000 };
     assert_eq!(
         report(Rules::default(), reserved),
-        [vec!["weir +2".to_owned(), output, format!("{user} unit=output_tokens period=minute | 900/2")]]
+        [of(2, "endpoint", "output_tokens", 900), of(2, user, "output_tokens", 900)]
     );
 }
 
