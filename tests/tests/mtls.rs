@@ -129,6 +129,28 @@ async fn the_certificates_field_that_the_policy_names_is_the_user() {
 }
 
 #[tokio::test]
+async fn a_workload_is_its_service_account_in_the_group_of_its_namespace() {
+    let authority = Authority::new();
+    let socket = authority.downstream_tls(true);
+    let setup = Setup::new(&["a"], |at| {
+        let mut policy = policy(at, &json!([{"workload": {"trust_domain": "corp.example"}}]));
+        policy.0["endpoints"][0]["permissions"] = json!([{"group_name": "ml", "permission_level": "CAN_QUERY"}]);
+        policy
+    });
+    let rig = setup.edit(|bootstrap, _| bootstrap.set_transport_socket(socket.clone())).start().await;
+    let rows = [
+        ("spiffe://corp.example/ns/ml/sa/trainer", 200, json!("ml/trainer")),
+        ("spiffe://corp.example/ns/web/sa/trainer", 403, json!("web/trainer")),
+        ("spiffe://elsewhere/ns/ml/sa/trainer", 401, Value::Null),
+    ];
+    for (number, (id, status, requester)) in rows.into_iter().enumerate() {
+        let tls = authority.client(&authority, ("workload", &[id], &[]));
+        assert_eq!(send(&rig, &tls, call()).await.status, status, "{id}");
+        assert_eq!(last_requester(&rig, number + 1).await, requester, "{id}");
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_without_the_field_is_no_evidence() {
     let authority = Authority::new();
     let rig = rig(&authority, json!([{"mtls": {"user": "uri_san"}}]), true).await;

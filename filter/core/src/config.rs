@@ -165,6 +165,10 @@ pub enum Source {
     Mtls {
         attribute: &'static str,
     },
+    /// By the SPIFFE id that a mesh of this trust domain gives a service account.
+    Workload {
+        trust_domain: String,
+    },
     Header {
         user: String,
         groups: Option<String>,

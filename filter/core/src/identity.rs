@@ -25,6 +25,7 @@ pub fn resolve(identity: &Identity, headers: &Headers, host: &impl Host) -> Resu
             Source::ApiKeys(_) => credential.take_key(),
             Source::Jwt(_) => credential.take_token(),
             Source::Mtls { attribute } => peer::certificate(attribute, host),
+            Source::Workload { trust_domain } => peer::workload(trust_domain, host),
             Source::Header { user, groups, trusted_from } => {
                 peer::vouched(headers, user, groups.as_deref(), trusted_from, host)?
             }

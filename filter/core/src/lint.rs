@@ -158,6 +158,8 @@ impl<'i> Known<'i> {
                 }
                 Source::Jwt(jwt) => (true, jwt.groups.is_some()),
                 Source::Mtls { .. } => (true, false),
+                // Each namespace is a group.
+                Source::Workload { .. } => (true, true),
                 Source::Header { groups, .. } => (true, groups.is_some()),
             };
             known.other_callers |= other_callers;

@@ -36,6 +36,7 @@ fn read_source(field: &Field<'_>) -> Option<Source> {
         source.take("api_keys").map(|field| read_api_keys(&field)),
         source.take("jwt").map(|field| read_jwt(&field)),
         source.take("mtls").map(|field| read_mtls(&field)),
+        source.take("workload").map(|field| read_workload(&field)),
         source.take("header").map(|field| read_header(&field)),
     ];
     source.close();
@@ -43,7 +44,7 @@ fn read_source(field: &Field<'_>) -> Option<Source> {
     match (present.next(), present.next()) {
         (Some(source), None) => source,
         (None, _) => {
-            field.reject("one of `api_keys`, `jwt`, `mtls`, `header`");
+            field.reject("one of `api_keys`, `jwt`, `mtls`, `workload`, `header`");
             None
         }
         (Some(_), Some(_)) => {
@@ -154,6 +155,18 @@ fn read_mtls(field: &Field<'_>) -> Option<Source> {
     });
     mtls.close();
     Some(Source::Mtls { attribute: attribute? })
+}
+
+fn read_workload(field: &Field<'_>) -> Option<Source> {
+    let mut workload = field.object()?;
+    let trust_domain = workload.read_or("trust_domain", "cluster.local".to_owned(), |field| {
+        // SPIFFE's own characters.
+        let valid =
+            |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b));
+        field.matching("a mesh's trust domain, such as `cluster.local`", valid).map(str::to_owned)
+    });
+    workload.close();
+    Some(Source::Workload { trust_domain: trust_domain? })
 }
 
 fn read_header(field: &Field<'_>) -> Option<Source> {

@@ -13,8 +13,10 @@ use crate::{
     host::Host,
 };
 
-/// Where jwt_authn leaves the claims of a token that it found valid (`payload_in_metadata: jwt_payload`).
-const PAYLOAD: [&str; 4] = ["metadata", "filter_metadata", "envoy.filters.http.jwt_authn", "jwt_payload"];
+/// Where jwt_authn leaves the claims of a token that it found valid.
+const METADATA: [&str; 3] = ["metadata", "filter_metadata", "envoy.filters.http.jwt_authn"];
+/// Under which name (`payload_in_metadata`): that of `weir render envoy`, and that of Istio's RequestAuthentication.
+const PAYLOADS: [&str; 2] = ["jwt_payload", "payload"];
 
 /// Every credential of the request that some source reads: all of them valid.
 #[derive(Debug, Default)]
@@ -32,7 +34,7 @@ impl Credential {
             match source {
                 Source::ApiKeys(configured) => keys = Some(configured),
                 Source::Jwt(configured) => jwt = Some(configured),
-                Source::Mtls { .. } | Source::Header { .. } => {}
+                Source::Mtls { .. } | Source::Workload { .. } | Source::Header { .. } => {}
             }
         }
         let mut credential = Self::default();
@@ -80,15 +82,16 @@ fn owner(keys: &HashMap<[u8; 32], KeyOwner>, key: &[u8]) -> Option<Caller> {
 
 /// The caller whom a verified token names; a service principal only where it names no user.
 fn verified(jwt: &Jwt, host: &impl Host) -> Option<Caller> {
-    if text(claim("iss".into(), host)?)? != jwt.issuer {
+    let (payload, issuer) = PAYLOADS.iter().find_map(|payload| Some((payload, claim(payload, "iss".into(), host)?)))?;
+    if text(issuer)? != jwt.issuer {
         return None;
     }
-    let named =
-        |path: &Option<Vec<String>>| text(claim(path.as_deref()?.into(), host)?).filter(|name| !name.is_empty());
+    let claim = |path: &[String]| claim(payload, path.into(), host);
+    let named = |path: &Option<Vec<String>>| text(claim(path.as_deref()?)?).filter(|name| !name.is_empty());
     let principal = named(&jwt.user)
         .map(Principal::User)
         .or_else(|| named(&jwt.service_principal).map(Principal::ServicePrincipal))?;
-    let groups = jwt.groups.as_deref().and_then(|path| claim(path.into(), host));
+    let groups = jwt.groups.as_deref().and_then(claim);
     Some(Caller { principal, groups: groups.map(list).unwrap_or_default() })
 }
 
@@ -113,8 +116,8 @@ impl<'a> From<&'a [String]> for Claim<'a> {
     }
 }
 
-fn claim(claim: Claim<'_>, host: &impl Host) -> Option<Vec<u8>> {
-    let at = |names: &[&str]| host.property(&[&PAYLOAD, names].concat());
+fn claim(payload: &str, claim: Claim<'_>, host: &impl Host) -> Option<Vec<u8>> {
+    let at = |names: &[&str]| host.property(&[&METADATA, &[payload][..], names].concat());
     match claim {
         Claim::Name(name) => at(&[name]),
         Claim::Path(path) => {

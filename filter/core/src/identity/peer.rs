@@ -16,6 +16,22 @@ pub fn certificate(attribute: &str, host: &impl Host) -> Option<Caller> {
     (!name.is_empty()).then_some(Caller { principal: Principal::User(name), groups: Vec::new() })
 }
 
+/// The service account that the peer's certificate names, `NAMESPACE/NAME`, in the group of its namespace. Whoever is of
+/// another trust domain, or no workload, is for another source.
+pub fn workload(trust_domain: &str, host: &impl Host) -> Option<Caller> {
+    let id = String::from_utf8(host.property(&["connection", "uri_san_peer_certificate"])?).ok()?;
+    let path = id.strip_prefix("spiffe://")?.strip_prefix(trust_domain)?.strip_prefix("/ns/")?;
+    let (namespace, account) = path.split_once("/sa/")?;
+    // As Kubernetes names both: nothing in here can be taken for a separator.
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
+    };
+    (is_name(namespace) && is_name(account)).then(|| Caller {
+        principal: Principal::ServicePrincipal(format!("{namespace}/{account}")),
+        groups: vec![namespace.to_owned()],
+    })
+}
+
 /// The user whom a trusted peer's header names. From any other peer the header is no evidence at all.
 pub fn vouched(
     headers: &Headers,

@@ -52,6 +52,10 @@ fn mtls() -> Source {
     Source::Mtls { attribute: "uri_san_peer_certificate" }
 }
 
+fn workload(trust_domain: &str) -> Source {
+    Source::Workload { trust_domain: trust_domain.into() }
+}
+
 /// Resolves with the sources; properties are (path, value).
 fn resolved(
     sources: Vec<Source>,
@@ -151,6 +155,49 @@ fn headers_count_from_trusted_peers_only() {
     let peer = [("source/address", &b"10.0.0.1:1"[..])];
     assert!(resolved(vec![header()], &[("x-user", "dan"), ("x-user", "eve")], &peer).unwrap_err().contains("twice"));
     assert!(resolved(vec![header()], &[("x-user", " ")], &peer).unwrap_err().contains("empty"));
+}
+
+#[test]
+fn a_workload_is_its_service_account_in_the_group_of_its_namespace() {
+    let of = |sources, uri: &str| resolved(sources, &[], &[("connection/uri_san_peer_certificate", uri.as_bytes())]);
+    let principal = |name: &str| Principal::ServicePrincipal(name.into());
+    let trainer = Ok((principal("ml/trainer"), vec!["ml".into()]));
+    assert_eq!(of(vec![workload("cluster.local")], "spiffe://cluster.local/ns/ml/sa/trainer"), trainer);
+    let both = || vec![workload("cluster.local"), workload("corp.example")];
+    assert_eq!(of(both(), "spiffe://corp.example/ns/ml/sa/trainer"), trainer, "a second mesh");
+    for uri in [
+        "",
+        "spiffe://cluster.local",
+        "spiffe://cluster.local.evil.example/ns/ml/sa/trainer",
+        "spiffe://evil.example/ns/ml/sa/trainer",
+        "https://cluster.local/ns/ml/sa/trainer",
+        "spiffe://cluster.local/ns//sa/trainer",
+        "spiffe://cluster.local/ns/ml/sa/",
+        "spiffe://cluster.local/ns/ml/sa/trainer/more",
+        "spiffe://cluster.local/ns/ml/x/sa/trainer",
+        "spiffe://cluster.local/ns/ml/sa/x/sa/trainer",
+        "spiffe://cluster.local/ns/ML/sa/trainer",
+        "spiffe://cluster.local/ns/ml/sa/tr%2Fainer",
+        "spiffe://cluster.local/sa/trainer/ns/ml",
+    ] {
+        assert!(of(vec![workload("cluster.local")], uri).is_err(), "{uri}");
+    }
+    // Who is no workload is for the next source.
+    assert_eq!(of(vec![workload("cluster.local"), mtls()], "spiffe://x").unwrap().0, user("spiffe://x"));
+    assert!(resolved(vec![workload("cluster.local")], &[], &[]).is_err(), "no certificate");
+}
+
+/// Istio's RequestAuthentication leaves claims under another name than `weir render envoy`.
+#[test]
+fn tokens_that_istio_has_verified() {
+    const ISTIO: &str = "metadata/filter_metadata/envoy.filters.http.jwt_authn/payload";
+    let of = |issuer: &str| {
+        let (iss, email, roles) = (format!("{ISTIO}/iss"), format!("{ISTIO}/email"), format!("{ISTIO}/realm/roles"));
+        let properties: [(&str, &[u8]); 3] = [(&iss, issuer.as_bytes()), (&email, b"carol"), (&roles, b"staff")];
+        resolved(vec![jwt()], &[("authorization", "Bearer e.y.J")], &properties)
+    };
+    assert_eq!(of("https://idp"), Ok((user("carol"), vec!["staff".into()])));
+    assert!(of("https://other").is_err());
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn everywhere_unknown() -> (Value, usize) {
     edit(&mut policy, "/endpoints/0/ai_gateway/guardrails", json!(1));
     edit(&mut policy, "/limits_store", json!({"rls": {"url": "http://127.0.0.1:8081"}}));
     edit(&mut policy, "/identity/groups_of", json!("()"));
+    edit(&mut policy, "/identity/sources/-", json!({"workload": {}}));
     let objects = mark(&mut policy);
     (policy, objects)
 }

@@ -18,6 +18,8 @@ fn all_sources() {
         ),
         ("/identity/sources/-", json!({"jwt": jwt()})),
         ("/identity/sources/-", json!({"mtls": {"user": "uri_san"}})),
+        ("/identity/sources/-", json!({"workload": {}})),
+        ("/identity/sources/-", json!({"workload": {"trust_domain": "corp.example"}})),
         ("/identity/sources/-", json!({"header": {"user": "X-User", "trusted_from": ["127.0.0.0/8", "::1"]}})),
         ("/identity/groups_of", json!({"bob@example.com": ["interns"]})),
         ("/identity/anonymous", json!("allow")),
@@ -29,6 +31,8 @@ fn all_sources() {
         Source::ApiKeys(keys),
         Source::Jwt(jwt),
         Source::Mtls { attribute },
+        Source::Workload { trust_domain: usual },
+        Source::Workload { trust_domain },
         Source::Header { user, groups, trusted_from },
     ] = identity.sources.as_slice()
     else {
@@ -40,6 +44,7 @@ fn all_sources() {
     assert_eq!(jwt.user, Some(vec!["realm".to_owned(), "email".to_owned()]));
     assert_eq!(jwt.service_principal, None);
     assert_eq!(*attribute, "uri_san_peer_certificate");
+    assert_eq!((usual.as_str(), trust_domain.as_str()), ("cluster.local", "corp.example"));
     assert_eq!((user.as_str(), groups), ("x-user", &None));
     assert_eq!(trusted_from.len(), 2);
 }
@@ -124,7 +129,7 @@ fn wrong_sources() {
     check_errors(&[
         (
             &source(json!({})),
-            &["identity.sources[0]: found an object, expected one of `api_keys`, `jwt`, `mtls`, `header`"],
+            &["identity.sources[0]: found an object, expected one of `api_keys`, `jwt`, `mtls`, `workload`, `header`"],
         ),
         (
             &source(json!({"api_keys": [], "mtls": {"user": "dns_san"}})),
@@ -134,6 +139,13 @@ fn wrong_sources() {
         (
             &source(json!({"mtls": {"user": "email"}})),
             &["identity.sources[0].mtls.user: found `email`, expected one of `uri_san`, `dns_san`, `subject`"],
+        ),
+        (
+            &source(json!({"workload": {"trust_domain": "spiffe://cluster.local"}})),
+            &[
+                "identity.sources[0].workload.trust_domain: found `spiffe://cluster.local`, expected a mesh's trust domain, \
+                 such as `cluster.local`",
+            ],
         ),
         (
             &header(json!({"user": "x-user"})),

@@ -127,8 +127,13 @@ impl Rig {
     }
 
     pub fn open_from(&self, peer: &str, headers: &[(&str, &str)], end: bool) -> Stream<'_> {
+        self.open_with(("source/address", peer), headers, end)
+    }
+
+    /// On a connection of which Envoy knows this.
+    pub fn open_with(&self, (property, value): (&str, &str), headers: &[(&str, &str)], end: bool) -> Stream<'_> {
         self.host.end_stream();
-        self.host.set_property("source/address", peer.as_bytes());
+        self.host.set_property(property, value.as_bytes());
         let defaults = [(":method", "POST"), (":scheme", "http"), (":authority", "ai.example.com"), (":path", OPENAI)];
         let missing = defaults.into_iter().filter(|(name, _)| !headers.iter().any(|(n, _)| n == name));
         let pairs: Vec<_> = missing.chain(headers.iter().copied()).collect();

@@ -47,6 +47,27 @@ fn every_limit_that_applies_must_have_room() {
     assert_eq!(admitted(&rig, "bob-key", "chat"), 4);
 }
 
+/// A mesh's workload is limited by its own account, and by its namespace as a group.
+#[test]
+fn workloads_are_limited_by_account_and_namespace() {
+    let mut policy = policy();
+    policy["identity"] = json!({"sources": [{"workload": {}}]});
+    policy["endpoints"][0]["ai_gateway"]["rate_limits"] = json!([
+        {"key": "service_principal", "principal": "ml/trainer", "calls": 2, "renewal_period": "minute"},
+        {"key": "user_group", "principal": "ml", "calls": 3, "renewal_period": "minute"},
+    ]);
+    let rig = Rig::new(&policy);
+    let is_sent = |account: &str| {
+        let id = format!("spiffe://cluster.local/ns/{account}");
+        let mut stream = rig.open_with(("connection/uri_san_peer_certificate", &id), &[], false);
+        stream.body(&chat(json!({})), true);
+        stream.is_sent()
+    };
+    assert_eq!(["ml/sa/trainer"; 3].map(is_sent), [true, true, false]);
+    assert_eq!(["ml/sa/eval"; 2].map(is_sent), [true, false], "the namespace's own limit");
+    assert!(is_sent("web/sa/trainer"), "another namespace");
+}
+
 /// What came before a refusal is charged nowhere.
 #[test]
 fn refused_before_the_limits_costs_nothing() {
