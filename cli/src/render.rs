@@ -22,8 +22,11 @@ mod access_log;
 mod bootstrap;
 mod clusters;
 mod dynamic;
+mod envoy_gateway;
+mod istio;
 mod jwt;
 mod listener;
+mod manifest;
 mod ratelimit;
 mod routes;
 #[cfg(test)]
@@ -45,6 +48,8 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Target {
     Envoy(EnvoyCommand),
+    Istio(istio::Args),
+    EnvoyGateway(envoy_gateway::Args),
     Ratelimit(ratelimit::Args),
 }
 
@@ -93,6 +98,8 @@ pub fn run(args: Args) -> ExitCode {
             "--output: found it beside --xds-dir, expected one of them: that writes its own files".into(),
         )),
         Target::Envoy(EnvoyCommand { envoy, xds: Some(xds) }) => dynamic::write(&envoy, &xds),
+        Target::Istio(args) => istio::render(&args),
+        Target::EnvoyGateway(args) => envoy_gateway::render(&args),
         Target::Ratelimit(args) => render_ratelimit(&args),
     };
     let written = rendered.and_then(|yaml| write(&yaml, args.output.as_deref()).map_err(Failure::Usage));
@@ -234,9 +241,9 @@ fn what_else_envoy_needs(config: &Config, clusters: &[Value], policy_folder: &Pa
             file.display()
         ));
     }
-    if config.identity.sources.iter().any(|source| matches!(source, Source::Mtls { .. })) {
+    if config.identity.sources.iter().any(|source| matches!(source, Source::Mtls { .. } | Source::Workload { .. })) {
         warnings.push(
-            "identity source mtls: the rendered listener is plain text, so no peer has a certificate: add a \
+            "identity source mtls or workload: the rendered listener is plain text, so no peer has a certificate: add a \
              `transport_socket` with your own to its filter chain"
                 .to_owned(),
         );

@@ -159,9 +159,13 @@ fn grpc_options() -> Value {
 /// Attempt n goes to the plan's n-th cluster.
 fn composite(endpoint: &Endpoint, plan: &Plan) -> Value {
     let entities = plan.entities.iter().filter_map(|index| endpoint.entities.get(*index));
-    let clusters: Vec<_> = entities.map(|entity| json!({"name": entity.cluster.name()})).collect();
+    composite_of(&plan.cluster, &entities.map(|entity| entity.cluster.name()).collect::<Vec<_>>())
+}
+
+pub fn composite_of(name: &str, members: &[&str]) -> Value {
+    let clusters: Vec<_> = members.iter().map(|name| json!({"name": name})).collect();
     json!({
-        "name": plan.cluster,
+        "name": name,
         "connect_timeout": CONNECT_TIMEOUT,
         "lb_policy": "CLUSTER_PROVIDED",
         "cluster_type": {

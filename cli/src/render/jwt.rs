@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use weir_core::config::{Config, Jwt, Source};
 
 pub const FILTER: &str = "envoy.filters.http.jwt_authn";
-const REQUIREMENT: &str = "weir";
+pub const REQUIREMENT: &str = "weir";
 
 /// `None` where no source is a JWT. Relative key files are those of `policy_folder`, which is absolute: Envoy's working
 /// directory is anybody's guess.
@@ -50,6 +50,17 @@ pub fn sources(config: &Config) -> impl Iterator<Item = &Jwt> {
 /// Where a JWT source's keys lie.
 pub fn key_file(jwt: &Jwt, policy_folder: &Path) -> PathBuf {
     policy_folder.join(&jwt.jwks_file)
+}
+
+/// The content of the one `jwks_file` that a policy may name, for pods that do not have it. `None` where no source is a JWT.
+pub fn read_keys(config: &Config, policy_folder: &Path) -> Result<Option<String>, String> {
+    let Some(file) = sources(config).next().map(|jwt| key_file(jwt, policy_folder)) else { return Ok(None) };
+    let wrong = |error: &dyn std::fmt::Display| {
+        format!("jwks_file `{}`: expected JSON web keys, which are rendered: {error}", file.display())
+    };
+    let text = std::fs::read_to_string(&file).map_err(|error| wrong(&error))?;
+    let keys: Value = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+    Ok(Some(keys.to_string()))
 }
 
 fn provider(jwt: &Jwt, policy_folder: &Path) -> Value {

@@ -19,6 +19,9 @@ use super::{jwt, wasm};
 /// The upstream filter that takes headers off, as each route says.
 pub const ROUTING_HEADERS: &str = "weir.routing_headers";
 
+/// The route of what the filter has rewritten for a provider.
+pub const TO_MODEL: &str = "weir";
+
 /// Fallbacks a request can have, DESIGN.md section 4.
 const MAX_RETRIES: u64 = 2;
 
@@ -58,7 +61,7 @@ pub fn route_config(config: &Config) -> Value {
 fn rewritten(config: &Config) -> Value {
     let routing = json!({"name": CLUSTER_HEADER, "present_match": true});
     json!({
-        "name": "weir",
+        "name": TO_MODEL,
         "match": {"prefix": "/", "headers": [routing]},
         "request_body_buffer_limit": buffer_limit(config),
         "route": to_model(config),

@@ -1,3 +1,5 @@
+//! A policy of a few entities, and what is made of it.
+
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
@@ -16,11 +18,11 @@ use super::{
     clusters,
 };
 
-fn upstream(tls: bool, host: &str, port: u16) -> Upstream {
+pub fn upstream(tls: bool, host: &str, port: u16) -> Upstream {
     Upstream { tls, host: host.into(), port, authority: host.into(), path_prefix: "/v1".into() }
 }
 
-fn entity(name: &str, cluster: Cluster, upstream: Upstream) -> ServedEntity {
+pub fn entity(name: &str, cluster: Cluster, upstream: Upstream) -> ServedEntity {
     ServedEntity {
         name: name.into(),
         id: name.into(),
@@ -39,7 +41,7 @@ fn entity(name: &str, cluster: Cluster, upstream: Upstream) -> ServedEntity {
 }
 
 /// `chat`: https, http and an existing cluster, falling back in turn; `one`: a single entity by IP address.
-fn config() -> Config {
+pub fn config() -> Config {
     let rendered = |name: &str| Cluster::Rendered(name.into());
     let chat = vec![
         entity("a", rendered("weir-chat-a"), upstream(true, "api.a.example", 443)),

@@ -14,6 +14,8 @@ pub const ATTEMPT: &str = "attempt";
 /// Keeps the request's headers for access logs, where the gateway waits for an engine's verdict.
 pub const RESTORE: &str = "restore";
 
+pub const TYPE_URL: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+
 /// The filter's name, by which a route may switch it off.
 pub fn name(role: &str) -> String {
     format!("weir.{role}")
@@ -24,7 +26,7 @@ pub fn filter(role: &str, config: &Config, policy_json: &str, options: &Options)
     json!({
         "name": name(role),
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "@type": TYPE_URL,
             "config": {
                 "name": name(role),
                 "root_id": role,
