@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use crate::applying;
 use crate::bootstrap::Bootstrap;
@@ -42,7 +43,12 @@ pub struct Launch<'a> {
     pub reloads: bool,
     /// A folder made by `weir render --xds-dir` instead, for `weir apply`, with the secrets in files: `edit` has no say.
     pub applied: bool,
+    /// Who makes the bootstrap, where it is not `weir render envoy`.
+    pub render: Option<&'a Render<'a>>,
 }
+
+/// A bootstrap for the listener's port and the admin page's.
+pub type Render<'a> = dyn Fn(&Launch<'_>, u16, u16) -> String + 'a;
 
 /// The version under test.
 pub fn version() -> String {
@@ -53,7 +59,7 @@ impl Envoy {
     /// Renders the policy, edits what came out, starts Envoy with it and waits until it is ready.
     pub async fn start(launch: Launch<'_>) -> Self {
         let (port, admin_port) = (free_port(), free_port());
-        let mut bootstrap = Bootstrap::parse(&render(&launch, port, admin_port));
+        let mut bootstrap = Bootstrap::parse(&launch.render.unwrap_or(&render)(&launch, port, admin_port));
         (launch.edit)(&mut bootstrap);
         if launch.reloads {
             let (rest, resources) = bootstrap.into_files(launch.folder);
@@ -83,6 +89,9 @@ impl Envoy {
         let admin = Client::new(&format!("http://127.0.0.1:{admin_port}"));
         let ready = async || admin.try_send(&Call::get("/ready")).await.is_ok_and(|answer| answer.status == 200);
         process.wait_until(Duration::from_secs(30), ready).await;
+        // A control plane may send the listener later.
+        let listens = async || TcpStream::connect(("127.0.0.1", port)).await.is_ok();
+        process.wait_until(Duration::from_secs(30), listens).await;
         Self { port, admin_port, admin, process }
     }
 

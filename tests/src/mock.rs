@@ -17,6 +17,19 @@ pub struct Mock {
     process: Process,
 }
 
+/// What OpenAI's API and HTTP define, and the trace: no other header may reach a provider.
+pub const DEFINED: [&str; 9] = [
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "content-length",
+    "content-type",
+    "host",
+    "traceparent",
+    "tracestate",
+    "transfer-encoding",
+];
+
 /// A request as the provider got it.
 #[derive(Clone, Debug)]
 pub struct Received(pub Value);

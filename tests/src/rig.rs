@@ -7,7 +7,7 @@ use crate::applying::{self, Applied};
 use crate::bootstrap::Bootstrap;
 use crate::client::{Answer, Call, Client, Streamed, Tally};
 use crate::collector::Collector;
-use crate::envoy::{Envoy, Launch, Reload};
+use crate::envoy::{Envoy, Launch, Reload, Render};
 use crate::mock::Mock;
 use crate::policy::{Policy, secret};
 use crate::process::Folder;
@@ -41,6 +41,7 @@ pub struct Setup<'a> {
     /// Of the collector.
     format: &'static str,
     environment_of: Option<Box<MakePolicy<'a>>>,
+    render: Option<Box<Render<'a>>>,
 }
 
 impl<'a> Setup<'a> {
@@ -59,6 +60,7 @@ impl<'a> Setup<'a> {
             applied: false,
             format: "ndjson",
             environment_of: None,
+            render: None,
         }
     }
 
@@ -125,6 +127,12 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// Another bootstrap than that of `weir render envoy`.
+    pub fn render(mut self, render: impl Fn(&Launch<'_>, u16, u16) -> String + 'a) -> Self {
+        self.render = Some(Box::new(render));
+        self
+    }
+
     pub async fn start(self) -> Rig {
         let folder = Folder::new("rig");
         let collector = Collector::start(folder.path(), self.format).await;
@@ -153,6 +161,7 @@ impl<'a> Setup<'a> {
             arguments: &self.arguments,
             reloads: self.reloads,
             applied: self.applied,
+            render: self.render.as_deref(),
         };
         let envoy = Envoy::start(launch).await;
         let client = Client::new(&format!("http://127.0.0.1:{}", envoy.port));
@@ -216,6 +225,7 @@ impl Rig {
             arguments: &[],
             reloads: true,
             applied: false,
+            render: None,
         };
         self.envoy.reload(launch).await
     }

@@ -1,11 +1,8 @@
 //! Who calls: one source gives all, evidence that is present and invalid is 401, and nobody can say he is somebody else.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
-use sha2::Sha256;
 use weir_e2e::client::chat;
+use weir_e2e::jwt::{self, SIGNING_KEY};
 use weir_e2e::policy::{ALICE, BATCH, BOB};
 use weir_e2e::{Addresses, Call, Endpoint, Policy, Rig, Setup};
 
@@ -125,22 +122,8 @@ async fn permissions_decide_who_may_ask() {
     assert_eq!(refused.json()["error_code"], "PERMISSION_DENIED");
 }
 
-const SIGNING_KEY: &[u8] = b"a key of the tests, at least 32 bytes long";
-
-/// A token of the tests' issuer with these claims over the usual ones.
-fn token(claims: Value, key: &[u8]) -> String {
-    let mut payload = json!({"iss": "https://idp.example.com", "aud": "weir", "sub": "42", "exp": 4_000_000_000_u64});
-    payload.as_object_mut().expect("claims").extend(claims.as_object().cloned().unwrap_or_default());
-    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", encode(&json!({"alg": "HS256", "typ": "JWT", "kid": "k1"})), encode(&payload));
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
-    mac.update(signed.as_bytes());
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
-}
-
 #[tokio::test]
 async fn a_valid_token_names_its_user_and_an_invalid_one_is_401() {
-    let keys = json!({"keys": [{"kty": "oct", "alg": "HS256", "kid": "k1", "k": URL_SAFE_NO_PAD.encode(SIGNING_KEY)}]});
     let source = json!({"jwt": {"user": "email", "groups": "realm.roles", "service_principal": "azp",
         "issuer": "https://idp.example.com", "audiences": ["weir"], "jwks_file": "jwks.json"}});
     let policy = |at: &Addresses| {
@@ -152,9 +135,9 @@ async fn a_valid_token_names_its_user_and_an_invalid_one_is_401() {
         ]);
         policy
     };
-    let rig = Setup::new(&["a"], policy).file("jwks.json", keys.to_string()).start().await;
+    let rig = Setup::new(&["a"], policy).file("jwks.json", jwt::keys().to_string()).start().await;
     let staff = json!({"email": "dora@example.com", "azp": "portal", "realm": {"roles": ["x", "staff"]}});
-    let with = |claims: Value| call().key(&token(claims, SIGNING_KEY));
+    let with = |claims: Value| call().key(&jwt::token(claims, SIGNING_KEY));
     let altered = |change: Value| {
         let mut claims = staff.clone();
         claims.as_object_mut().expect("claims").extend(change.as_object().cloned().unwrap_or_default());
@@ -168,7 +151,7 @@ async fn a_valid_token_names_its_user_and_an_invalid_one_is_401() {
             ("no group that may", altered(json!({"realm": {"roles": ["x"]}})), 403, json!("dora@example.com")),
             (
                 "signed by somebody else",
-                call().key(&token(staff.clone(), b"another key, also at least 32 bytes")),
+                call().key(&jwt::token(staff.clone(), b"another key, also at least 32 bytes")),
                 401,
                 Value::Null,
             ),

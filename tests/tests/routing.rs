@@ -2,22 +2,10 @@
 
 use serde_json::{Value, json};
 use weir_e2e::client::chat;
+use weir_e2e::mock::DEFINED;
 use weir_e2e::policy::{ALICE, secret};
 use weir_e2e::process::free_port;
 use weir_e2e::{Addresses, Call, Endpoint, Policy, Rig, Setup};
-
-/// What OpenAI's API and HTTP define, and the trace. Nothing else may reach a provider.
-const DEFINED: [&str; 9] = [
-    "accept",
-    "accept-encoding",
-    "authorization",
-    "content-length",
-    "content-type",
-    "host",
-    "traceparent",
-    "tracestate",
-    "transfer-encoding",
-];
 
 /// `a` takes all the traffic, `b` is its fallback.
 fn a_then_b(at: &Addresses) -> Policy {
