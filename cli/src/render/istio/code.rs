@@ -46,8 +46,8 @@ impl Code {
         match self {
             Self::File(path) => json!({"local": {"filename": path}}),
             Self::Fetched(uri) => {
-                // The agent reads the address and the hash, and makes a file of them before Envoy sees it.
-                let mut remote = json!({"http_uri": {"uri": uri, "timeout": "30s"}});
+                // The agent reads the address and the hash, and makes a file of them before Envoy sees it, or a cluster that is none.
+                let mut remote = json!({"http_uri": {"uri": uri, "timeout": "30s", "cluster": "_"}});
                 if let Some(hash) = sha256 {
                     remote["sha256"] = hash.into();
                 }
