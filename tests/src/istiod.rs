@@ -1,5 +1,5 @@
-//! Istio's control plane without Kubernetes: the real pilot-discovery, its configuration a folder of manifests, and for an Envoy
-//! the bootstrap by which it is a gateway of that mesh.
+//! Istio's control plane without Kubernetes (`tests/istio/pilot`), its configuration a folder of manifests, and for an Envoy the
+//! bootstrap by which it is a gateway of that mesh.
 //!
 //! The Envoy is not Istio's build, so what only that has is turned off: the metadata exchange filter, the ALPN filter, and
 //! Istio's own metrics (which a mesh configuration has to ask for). There is no agent, so no certificates and no fetched wasm.
@@ -40,9 +40,8 @@ impl Istiod {
             ("INJECT_ENABLED", "false"),
             ("PILOT_DEBOUNCE_AFTER", "50ms"),
         ]);
-        command.args(["discovery", "--registries=", "--configDir", "config", "--meshConfig", "mesh.yaml"]);
-        command.args(["--networksConfig", "networks.yaml", "--httpsAddr=", "--secureGRPCAddr=", "--ctrlz_port=0"]);
-        for (option, port) in [("--grpcAddr", port), ("--httpAddr", http), ("--monitoringAddr", monitoring)] {
+        command.args(["--config", "config", "--mesh", "mesh.yaml", "--networks", "networks.yaml"]);
+        for (option, port) in [("--grpc", port), ("--http", http), ("--monitoring", monitoring)] {
             command.args([option, &format!("127.0.0.1:{port}")]);
         }
         let mut process = Process::start("istiod", &mut command, folder.join("istiod.log"));

@@ -11,6 +11,7 @@ pub mod client;
 pub mod collector;
 pub mod engine;
 pub mod envoy;
+pub mod envoy_gateway;
 pub mod istiod;
 pub mod jwt;
 pub mod mock;
