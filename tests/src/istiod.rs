@@ -6,62 +6,55 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-use crate::client::{Call, Client};
 use crate::envoy::Launch;
 use crate::process::{Folder, Process, dist, free_port};
 use crate::scripts;
 
+/// One control plane, for one gateway.
 pub struct Istiod {
+    binary: String,
     /// Plain-text discovery.
     port: u16,
     folder: Folder,
-    process: Process,
+    process: Mutex<Option<Process>>,
 }
 
 impl Istiod {
     /// `None` where it cannot be had, which the script has said.
-    pub async fn start() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let binary = Some(scripts::output("setup-istiod.sh", &[])).filter(|binary| !binary.is_empty())?;
-        let folder = Folder::new("istiod");
-        fs::create_dir(folder.join("config")).expect("a folder");
-        fs::write(folder.join("mesh.yaml"), "accessLogFile: \"\"\n").expect("a file");
-        fs::write(folder.join("networks.yaml"), "networks: {}\n").expect("a file");
-        let [port, http, monitoring] = [free_port(), free_port(), free_port()];
-        let mut command = Command::new(binary);
-        command.current_dir(folder.path()).env_clear().envs([
+        Some(Self { binary, port: free_port(), folder: Folder::new("istiod"), process: Mutex::new(None) })
+    }
+
+    /// Starts on the manifests of a policy, and gives the bootstrap of a gateway that is fed by them.
+    pub fn gateway(&self, launch: &Launch<'_>, port: u16, admin_port: u16, arguments: &[&str]) -> String {
+        let config = self.folder.join("config");
+        fs::create_dir(&config).expect("a folder");
+        fs::write(config.join("weir.yaml"), rendered(launch, port, arguments)).expect("the manifests can be written");
+        *self.process.lock().expect("one thread") = Some(self.start());
+        self.bootstrap(admin_port).to_string()
+    }
+
+    fn start(&self) -> Process {
+        fs::write(self.folder.join("mesh.yaml"), "accessLogFile: \"\"\n").expect("a file");
+        fs::write(self.folder.join("networks.yaml"), "networks: {}\n").expect("a file");
+        let mut command = Command::new(&self.binary);
+        command.current_dir(self.folder.path()).env_clear().envs([
             ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
             ("PILOT_ENABLE_ALPN_FILTER", "false"),
             ("ENABLE_CA_SERVER", "false"),
             ("PILOT_CERT_PROVIDER", "none"),
             ("INJECT_ENABLED", "false"),
-            ("PILOT_DEBOUNCE_AFTER", "50ms"),
         ]);
         command.args(["--config", "config", "--mesh", "mesh.yaml", "--networks", "networks.yaml"]);
-        for (option, port) in [("--grpc", port), ("--http", http), ("--monitoring", monitoring)] {
+        for (option, port) in [("--grpc", self.port), ("--http", free_port()), ("--monitoring", free_port())] {
             command.args([option, &format!("127.0.0.1:{port}")]);
         }
-        let mut process = Process::start("istiod", &mut command, folder.join("istiod.log"));
-        let client = Client::new(&format!("http://127.0.0.1:{http}"));
-        let ready = async || client.try_send(&Call::get("/ready")).await.is_ok_and(|answer| answer.status == 200);
-        process.wait_until(Duration::from_secs(60), ready).await;
-        Some(Self { port, folder, process })
-    }
-
-    /// Puts the manifests of a policy in place, and gives the bootstrap of a gateway that is fed by them.
-    pub fn gateway(&self, launch: &Launch<'_>, port: u16, admin_port: u16, arguments: &[&str]) -> String {
-        self.apply(&rendered(launch, port, arguments));
-        self.bootstrap(admin_port).to_string()
-    }
-
-    /// Replaces all manifests.
-    pub fn apply(&self, manifests: &str) {
-        let next = self.folder.join("next.yaml");
-        fs::write(&next, manifests).expect("the folder can be written");
-        fs::rename(&next, self.folder.join("config/weir.yaml")).expect("a file can be replaced");
+        Process::start("istiod", &mut command, self.folder.join("istiod.log"))
     }
 
     /// As istio-agent writes it for a pod of the gateway's Deployment, without what needs the agent.
@@ -70,7 +63,8 @@ impl Istiod {
         let at = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
         json!({
             "node": {
-                "id": "router~127.0.0.1~weir-0.weir~weir.svc.cluster.local",
+                // Not the loopback's address, which is a provider's here: istiod would take the pod for it.
+                "id": "router~10.0.0.1~weir-0.weir~weir.svc.cluster.local",
                 "cluster": "weir.weir",
                 "metadata": {
                     "NAME": "weir-0",
@@ -78,7 +72,7 @@ impl Istiod {
                     "CLUSTER_ID": "Kubernetes",
                     "ISTIO_VERSION": "1.31.0",
                     "LABELS": {"istio": "weir"},
-                    "INSTANCE_IPS": "127.0.0.1",
+                    "INSTANCE_IPS": "10.0.0.1",
                 },
             },
             "admin": {"address": at(admin_port)},
@@ -108,7 +102,7 @@ impl Istiod {
     }
 
     pub fn tail(&self) -> String {
-        self.process.tail(40)
+        self.process.lock().expect("one thread").as_ref().map(|process| process.tail(40)).unwrap_or_default()
     }
 }
 

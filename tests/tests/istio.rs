@@ -34,7 +34,7 @@ fn call(model: &str, more: Value) -> Call {
 
 #[tokio::test]
 async fn requests_limits_fallback_and_streams() {
-    let Some(istiod) = Istiod::start().await else { return };
+    let Some(istiod) = Istiod::new() else { return };
     let mut rig = start(&istiod, Setup::new(&["a", "b"], policy)).await;
 
     let answer = rig.send(call("chat", json!({})).header("x-weir-cluster", "outbound|1||elsewhere")).await;
@@ -76,7 +76,7 @@ async fn requests_limits_fallback_and_streams() {
 
 #[tokio::test]
 async fn a_request_authentication_feeds_the_identity() {
-    let Some(istiod) = Istiod::start().await else { return };
+    let Some(istiod) = Istiod::new() else { return };
     let source = json!({"jwt": {"user": "email", "groups": "realm.roles", "issuer": "https://idp.example.com",
         "audiences": ["weir"], "jwks_file": "jwks.json"}});
     let policy = |at: &Addresses| {
