@@ -5,6 +5,7 @@ source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
 failed=0
-step "tests of core and cli, natively" cargo test --locked --no-fail-fast -p weir-core -p weir-cli || failed=1
+mapfile -t tests < <(tests_in filter/core/tests && tests_in cli/tests)
+step "tests of core and cli, natively" cargo test --locked --no-fail-fast "${host_packages[@]}" --lib --bins "${tests[@]}" || failed=1
 "$ROOT/scripts/test-wasm.sh" || failed=1
 exit "$failed"

@@ -9,17 +9,9 @@ need cargo "https://rustup.rs"
 need cc "apt-get install gcc libc6-dev"
 need python3 "apt-get install python3"
 [[ -f dist/weir.wasm ]] || fail "dist/weir.wasm is missing: run \`make build\`"
-profile=${WEIR_CLI_PROFILE:-release}
-folder=$profile
-[[ $profile != dev ]] || folder=debug
-
-# Only the last link differs, so no library is built twice. `dist/weir` is linked by the machine's own C library instead: a static
-# one looks up names without what /etc/nsswitch.conf may ask for, which is right in an image from scratch and nowhere else.
-step "link weir statically, $profile" \
-  cargo rustc --locked --profile "$profile" -p weir-cli --bin weir -- -C target-feature=+crt-static -C strip=symbols
-mkdir -p dist/image
-cp "${CARGO_TARGET_DIR:-$ROOT/target}/$folder/weir" dist/image/weir.tmp
-mv dist/image/weir.tmp dist/image/weir
+# `dist/weir` is linked by the machine's own C library instead: a static one looks up names without what /etc/nsswitch.conf may ask
+# for, which is right in an image from scratch and nowhere else.
+RUSTC_WORKSPACE_WRAPPER=$ROOT/scripts/rustc-static.sh WEIR_CLI_OUT=dist/image "$ROOT/scripts/build-cli.sh"
 # Of a static binary `ldd` says so, on either stream, and fails or not.
 [[ $(ldd dist/image/weir 2>&1) == *statically* || $(ldd dist/image/weir 2>&1) == *"not a dynamic"* ]] ||
   fail "dist/image/weir is not static: the C library's static form is missing (Debian: libc6-dev)"

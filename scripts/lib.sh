@@ -80,3 +80,15 @@ python_with_pip() {
 locked_version() {
   awk -v name="name = \"$1\"" '$0 == name { getline; gsub(/[^0-9.]/, ""); print; exit }' "$ROOT/Cargo.lock"
 }
+
+# What host builds and tests are made of: always all of them, and a choice of targets among them. Cargo builds a library anew for each
+# set of features, and another choice of packages asks for other features of the same libraries: of all of Delta Lake's, too.
+host_packages=(-p weir-core -p weir-cli -p weir-e2e -p weir-e2e-engine)
+
+# tests_in FOLDER: cargo's choice of the tests in it, a line each.
+tests_in() {
+  local test
+  for test in "$ROOT/$1"/*; do
+    [[ ! -f $test && ! -f $test/main.rs ]] || printf -- '--test\n%s\n' "$(basename "$test" .rs)"
+  done
+}
