@@ -14,8 +14,8 @@ from rig import BenchError, Process, free_port
 from workloads import BARE, MIDDLE, SMALL, STREAMS, WEIR, Workload
 
 CACHE = Path(os.environ.get("WEIR_CACHE") or Path.home() / ".cache/weir") / "peers"
-LITELLM, MLFLOW = "LiteLLM 1.110.2", "MLflow 3.18.0"
-PACKAGES = {LITELLM: "litellm[proxy]==1.110.2", MLFLOW: "mlflow[gateway]==3.18.0"}
+LITELLM, MLFLOW = "LiteLLM 1.100.0", "MLflow 3.17.2"
+PACKAGES = {LITELLM: "litellm[proxy]==1.100.0", MLFLOW: "mlflow[gateway]==3.17.2"}
 PEERS = (LITELLM, MLFLOW)
 #: What cannot be measured here, and why.
 REFUSED = {
@@ -114,7 +114,7 @@ def litellm(bin_folder, bench):
     # Else it asks GitHub for prices when it starts.
     more = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
     peer = Peer(LITELLM, command, bench.folder / "litellm.log", environment(bin_folder) | more, port, CHAT_PATH)
-    peer.wait_until_ok(peer.url("/health/liveliness"), 120)
+    peer.wait_until_ok(peer.url("/health/liveliness"), 300)
     return peer
 
 
@@ -129,7 +129,7 @@ def mlflow(bin_folder, bench):
     command = [bin_folder / "mlflow", "gateway", "start", "--config-path", file, "--host", "127.0.0.1", "--port", port, "--workers", 1]
     more = {"MLFLOW_DISABLE_TELEMETRY": "true"}
     peer = Peer(MLFLOW, command, bench.folder / "mlflow.log", environment(bin_folder) | more, port, "/gateway/chat/invocations")
-    peer.wait_until_ok(peer.url("/health"), 120)
+    peer.wait_until_ok(peer.url("/health"), 300)
     return peer
 
 

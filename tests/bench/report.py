@@ -88,7 +88,8 @@ def write(folder, run):
     (folder / "bench.svg").write_text(picture)
     told = f"\nAlso in {folder}: bench.txt, bench.md, bench.json, bench.svg"
     if os.environ.get("DOCS", "") not in ("", "0"):
-        told += "\n" + document.put("bench", markdown)
+        picture_line = "\n![CPU per request over bare Envoy's](images/speed.svg)\n"
+        told += "\n" + document.put("bench", markdown + picture_line)
         (document.ROOT / "docs/images/speed.svg").write_text(picture)
     return text + told
 
