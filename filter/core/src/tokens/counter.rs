@@ -81,14 +81,19 @@ impl Counter {
 
     /// The whole of a text, or its last part.
     pub fn push_last(&mut self, text: &[u8]) {
-        if self.window.is_empty() && self.beyond.is_none() {
-            let counted = self.count(text, true);
-            let rest = text.get(counted..).unwrap_or_default();
-            self.beyond.iter_mut().for_each(|estimator| estimator.push(rest));
-        } else {
+        if !self.window.is_empty() {
             self.push(text);
+            return self.end_text();
         }
-        self.end_text();
+        let counted = if self.beyond.is_none() { self.count(text, true) } else { 0 };
+        let rest = text.get(counted..).unwrap_or_default();
+        for estimator in &mut self.beyond {
+            estimator.push(rest);
+            estimator.end_text();
+        }
+        if counted > 0 {
+            self.sample.iter_mut().for_each(Estimator::end_text);
+        }
     }
 
     /// The text ends: its last piece is one.

@@ -201,10 +201,29 @@ pub fn push_last(counter: &mut Counter, inside: &[u8]) {
     counter.end_text();
 }
 
-/// Counts a part of a text that stands in a JSON string: `inside` is that string without its quotes.
+/// Counts a part of a text that stands in a JSON string: `inside` is that string without its quotes. Short parts between
+/// escapes are gathered: each push of the counter costs more than they do.
 pub fn push(counter: &mut Counter, inside: &[u8]) {
-    decode(inside, |part| counter.push(part));
+    let mut gathered = [0; GATHERED];
+    let mut used = 0;
+    decode(inside, |part| {
+        let mut room = gathered.get_mut(used..).unwrap_or_default();
+        if part.len() > room.len() {
+            counter.push(gathered.get(..used).unwrap_or_default());
+            (used, room) = (0, &mut gathered);
+        }
+        match room.get_mut(..part.len()) {
+            Some(room) => {
+                room.copy_from_slice(part);
+                used += part.len();
+            }
+            None => counter.push(part),
+        }
+    });
+    counter.push(gathered.get(..used).unwrap_or_default());
 }
+
+const GATHERED: usize = 256;
 
 /// Hands on what a string's inside says, in parts. A lone surrogate is U+FFFD, as it is wherever text must be Unicode; what
 /// is no escape stands for itself.

@@ -91,3 +91,13 @@ fn depth_and_rubbish_are_no_matter() {
         }
     }
 }
+
+/// Short parts between escapes and long ones come in the order that they stand in.
+#[test]
+fn parts_between_escapes_keep_their_order() {
+    let plain: String = (0..400).map(|n| format!("{}\n\"{n}\"\t", " word".repeat(n % 90))).collect();
+    let inside = plain.replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\u0009");
+    let mut counter = Counter::expecting(inside.len());
+    push(&mut counter, inside.as_bytes());
+    assert_eq!(counter.finish(), crate::tokens::count(plain.as_bytes()));
+}
