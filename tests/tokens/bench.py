@@ -116,19 +116,39 @@ def hostile() -> dict[str, bytes]:
     return {name: text.encode()[:MEGABYTE].decode(errors="ignore").encode() for name, text in texts.items()}
 
 
+def hostile_requests() -> dict[str, bytes]:
+    """JSON of 16 MB that has more to be walked than text."""
+    size = 16 * MEGABYTE
+    names = {
+        "`\\n` in a row": (b"\\n", b'{"input":"', b'"}'),
+        "`\\u4e2d` in a row": (b"\\u4e2d", b'{"input":"', b'"}'),
+        "a list of one-letter texts": (b'"a",', b'{"input":[', b'""]}'),
+        "empty messages": (b'{"content":""},', b'{"messages":[', b"{}]}"),
+        "lists in lists": (b"[", b'{"input":', b""),
+        "tools without anything": (b"{},", b'{"tools":[', b"{}]}"),
+    }
+    return {name: start + part * (size // len(part)) + end for name, (part, start, end) in names.items()}
+
+
+def median(counter: Counter, body: bytes, how: str) -> float:
+    counter.measure_around(body)
+    return statistics.median(counter.count(body, how)[1] for _ in range(9))
+
+
 def print_worst(counter: Counter) -> None:
-    print("\n| hostile input in V8, ms (median of 9) | 1 MB | 16 MB | of it the estimator | the rest |\n|---|---|---|---|---|")
+    print("\n| hostile text in V8, ms (median of 9) | 1 MB | 16 MB | the estimator alone, 16 MB | the rest |\n|---|---|---|---|---|")
     for name, text in hostile().items():
         for _ in range(20):
             counter.ask(text, "whole")
             counter.ask(text, "estimate")
-        cells = []
-        for body, how in ((text, "whole"), (text * 16, "whole"), (text * 16, "estimate")):
-            counter.measure_around(body)
-            cells.append(statistics.median(counter.count(body, how)[1] for _ in range(9)))
-        # All but the part that is counted.
-        estimated = cells[2] * (1 - 128 / 16384)
-        print(f"| {name} | {cells[0]:.1f} | {cells[1]:.1f} | {estimated:.1f} | {cells[1] - estimated:.1f} |", flush=True)
+        one, sixteen = median(counter, text, "whole"), median(counter, text * 16, "whole")
+        alone = median(counter, text * 16, "estimate")
+        print(f"| {name} | {one:.1f} | {sixteen:.1f} | {alone:.1f} | {sixteen - alone:.1f} |", flush=True)
+    print("\n| hostile request of 16 MB in V8 | ms (median of 9) |\n|---|---|")
+    for name, body in hostile_requests().items():
+        for _ in range(3):
+            counter.ask(body, "request")
+        print(f"| {name} | {median(counter, body, 'request'):.1f} |", flush=True)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 //! One counter in Envoy's V8: a request's body holds texts, a form feed between two of them; the answer says how many tokens
 //! they have, how many nanoseconds that took, and the VM's memory. The header `x-how` may ask for something else: `whole`
-//! counts the body as one text, `estimate` estimates it, `skip` does neither, which tells what all else costs.
+//! counts the body as one text, `request` as a request in JSON, `estimate` estimates it, and `skip` does nothing, which tells
+//! what all else costs.
 
 use proxy_wasm::{
     hostcalls,
@@ -16,15 +17,22 @@ fn count(text: &str) -> u64 {
     weir_core::tokens::count(text.as_bytes()).tokens
 }
 
+/// What only Weir has.
 #[cfg(feature = "weir")]
-fn estimate(text: &str) -> u64 {
-    let mut estimator = weir_core::tokens::estimate::Estimator::default();
-    estimator.push(text.as_bytes());
-    estimator.tokens() as u64
+fn asked(how: &str, text: &str) -> u64 {
+    match how {
+        "request" => weir_core::tokens::count_request(text.as_bytes()).tokens,
+        "estimate" => {
+            let mut estimator = weir_core::tokens::estimate::Estimator::default();
+            estimator.push(text.as_bytes());
+            estimator.tokens() as u64
+        }
+        _ => 0,
+    }
 }
 
 #[cfg(not(feature = "weir"))]
-fn estimate(_: &str) -> u64 {
+fn asked(_: &str, _: &str) -> u64 {
     0
 }
 
@@ -100,8 +108,7 @@ impl HttpContext for Stream {
         let tokens: u64 = match self.how.as_deref() {
             None => body.split('\u{c}').map(count).sum(),
             Some("whole") => count(&body),
-            Some("estimate") => estimate(&body),
-            Some(_) => 0,
+            Some(how) => asked(how, &body),
         };
         let took = nanoseconds() - begin;
         self.send_http_response(200, vec![], Some(format!("{tokens} {took} {}", memory()).as_bytes()));
