@@ -73,11 +73,13 @@ class Envoy:
         raise SystemExit(f"Envoy does not listen after a minute: see {self.log}")
 
     def worker(self) -> pathlib.Path:
-        """Where the kernel says how many nanoseconds the worker has had of a processor."""
-        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
-            if (task / "comm").read_text().startswith("wrk:"):
-                return task / "schedstat"
-        raise SystemExit("Envoy has no worker")
+        """Where the kernel says how many nanoseconds the worker has had of a processor. It begins after the listeners do."""
+        for _ in range(600):
+            for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+                if (task / "comm").read_text().startswith("wrk:"):
+                    return task / "schedstat"
+            time.sleep(0.1)
+        raise SystemExit(f"Envoy has no worker after a minute: see {self.log}")
 
     def load_times(self) -> dict[str, list[float]]:
         """Milliseconds of each VM's start, by way: the code's own log lines."""
