@@ -29,7 +29,7 @@ pub struct Args {
     #[command(flatten)]
     xds: XdsArgs,
     /// How long each of Envoy's answers may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout_s: u64,
     /// Where Envoy logs: what it says when it refuses is printed
     #[arg(long, value_name = "FILE")]

@@ -10,8 +10,8 @@ use std::{
 
 use serde_json::Value;
 
-/// What Envoy may take for an answer: its main thread compiles a new filter first.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// What Envoy may take for one answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub struct Admin(pub SocketAddr);
 

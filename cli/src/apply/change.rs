@@ -15,7 +15,7 @@ use super::{
 };
 use crate::render::{
     Dynamic, version_now,
-    xds::{CLUSTERS, File, Stage},
+    xds::{CLUSTERS, File, GATEWAY, Stage},
 };
 
 /// How often Envoy is asked: an update takes it some 10 ms.
@@ -35,6 +35,8 @@ pub struct Change<'a> {
     /// What each file was before.
     before: Vec<Option<Vec<u8>>>,
     retired: Retired,
+    /// Else Envoy has nothing to do for [`Stage::Previous`].
+    has_new_vm_kept: bool,
     warnings: Vec<String>,
     bound: Duration,
 }
@@ -46,7 +48,8 @@ impl<'a> Change<'a> {
         let old = folder.read_json(CLUSTERS);
         let empty = serde_json::Value::Null;
         let clusters = files.iter_mut().find(|file| file.name == CLUSTERS).map_or(empty, |file| file.content.clone());
-        let retired = Retired::new(folder.read_json(retired::FILE).as_ref(), old.as_ref(), &clusters, retired::now());
+        let now = retired::now();
+        let mut retired = Retired::new(folder.read_json(retired::FILE).as_ref(), old.as_ref(), &clusters, now);
         let warnings = retired::moved(old.as_ref(), &clusters).into_iter().map(|name| {
             format!(
                 "cluster `{name}` has moved to another server: a request that was under way may have met it with what was \
@@ -57,7 +60,13 @@ impl<'a> Change<'a> {
         for file in files.iter_mut().filter(|file| file.name == CLUSTERS) {
             retired.keep_in(&mut file.content);
         }
-        Ok(Self { folder, admin, version, files, before, retired, warnings, bound })
+        let gateway = folder.read_json(GATEWAY);
+        let mut has_new_vm_kept = false;
+        for file in files.iter_mut().filter(|file| file.stage == Stage::Previous) {
+            let old = folder.read_json(&file.name);
+            has_new_vm_kept = retired.keep_vm(old.as_ref(), gateway.as_ref(), &mut file.content, now);
+        }
+        Ok(Self { folder, admin, version, files, before, retired, has_new_vm_kept, warnings, bound })
     }
 
     /// What an operator should know of a change that was made.
@@ -78,7 +87,7 @@ impl<'a> Change<'a> {
     }
 
     fn stages(&mut self, written: &mut usize) -> Result<(), Failed> {
-        for stage in [Stage::Clusters, Stage::Filters, Stage::Routes, Stage::Listeners] {
+        for stage in [Stage::Clusters, Stage::Previous, Stage::Filters, Stage::Routes, Stage::Listeners] {
             let before = self.ask()?;
             let files: Vec<&File> = self.files.iter().filter(|file| file.stage == stage).collect();
             for file in &files {
@@ -86,7 +95,7 @@ impl<'a> Change<'a> {
                 *written += 1;
             }
             // A filter that the listener does not have yet comes with it.
-            let known = |file: &&&File| stage < Stage::Filters || before.text(&version_of(file)).is_some();
+            let known = |file: &&&File| stage == Stage::Clusters || before.text(&version_of(file)).is_some();
             self.wait(&files.iter().filter(known).copied().collect::<Vec<_>>(), &self.version, &before)?;
         }
         let all: Vec<&File> = self.files.iter().filter(|file| file.stage != Stage::Bootstrap).collect();
@@ -112,8 +121,11 @@ impl<'a> Change<'a> {
                     return Err(Failed::Refused(self.reason(file, &now)));
                 }
             }
-            let late: Vec<&str> =
-                files.iter().filter(|file| !is_live(file, version, before, &now)).map(|file| &*file.name).collect();
+            let late: Vec<&str> = files
+                .iter()
+                .filter(|file| !self.is_live(file, version, before, &now))
+                .map(|file| &*file.name)
+                .collect();
             if late.is_empty() {
                 return Ok(());
             }
@@ -129,8 +141,37 @@ impl<'a> Change<'a> {
         }
     }
 
+    fn is_live(&self, file: &File, version: &str, before: &Stats, now: &Stats) -> bool {
+        // A filter's version is set when Envoy has accepted it; the workers have it a little later.
+        let reloads = of(file, "config_reload");
+        let is_reloaded = match file.stage {
+            Stage::Filters => true,
+            Stage::Previous => self.has_new_vm_kept,
+            _ => false,
+        };
+        let was_live = before.text(&version_of(file)) == Some(version);
+        let workers = !is_reloaded || was_live || now.number(&reloads) > before.number(&reloads);
+        let warming = match file.stage {
+            Stage::Clusters => now.number("cluster_manager.warming_clusters"),
+            Stage::Listeners => now.number("listener_manager.total_listeners_warming"),
+            _ => 0,
+        };
+        now.text(&version_of(file)) == Some(version) && workers && warming == 0
+    }
+
+    /// While Envoy compiles a new filter, which takes seconds, its admin interface does not answer.
     fn ask(&self) -> Result<Stats, Failed> {
-        self.admin.stats().map_err(|error| Failed::NotLive(format!("Envoy's admin interface: {error}")))
+        let end = Instant::now() + self.bound;
+        loop {
+            match self.admin.stats() {
+                Ok(stats) => return Ok(stats),
+                // One that is gone does not come back.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused || Instant::now() >= end => {
+                    return Err(Failed::NotLive(format!("Envoy's admin interface: {error}")));
+                }
+                Err(_) => thread::sleep(ASK_EVERY),
+            }
+        }
     }
 
     fn reason(&self, file: &File, now: &Stats) -> String {
@@ -173,19 +214,6 @@ fn anew(bytes: &[u8], version: &mut Option<String>) -> Vec<u8> {
     let hash = old.rsplit('/').next().unwrap_or_default();
     let new = version.get_or_insert_with(|| version_now(hash));
     text.replace(old, new).into_bytes()
-}
-
-fn is_live(file: &File, version: &str, before: &Stats, now: &Stats) -> bool {
-    // A filter's version is set when Envoy has accepted it; the workers have it a little later.
-    let reloads = of(file, "config_reload");
-    let was_live = before.text(&version_of(file)) == Some(version);
-    let workers = file.stage != Stage::Filters || was_live || now.number(&reloads) > before.number(&reloads);
-    let warming = match file.stage {
-        Stage::Clusters => now.number("cluster_manager.warming_clusters"),
-        Stage::Listeners => now.number("listener_manager.total_listeners_warming"),
-        _ => 0,
-    };
-    now.text(&version_of(file)) == Some(version) && workers && warming == 0
 }
 
 fn of(file: &File, name: &str) -> String {

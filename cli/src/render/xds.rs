@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::clusters::name_of;
+use super::{clusters::name_of, wasm};
 
 pub const BOOTSTRAP: &str = "envoy.json";
 pub const CLUSTERS: &str = "cds.json";
@@ -33,6 +33,8 @@ pub type Secrets = Vec<(String, String)>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     Clusters,
+    /// What keeps the VM of before.
+    Previous,
     Filters,
     Routes,
     Listeners,
@@ -58,6 +60,7 @@ pub fn files(mut bootstrap: Value, folder: &Path, version: &str, secrets: Option
     })];
     let mut listeners = taken(&mut bootstrap["static_resources"]["listeners"]);
     for manager in listeners.iter_mut().filter_map(|listener| find(listener, "http_filters")) {
+        add_previous(&mut manager["http_filters"]);
         files.extend(split.filters(&mut manager["http_filters"], "http_filter"));
         let router = manager["http_filters"].as_array_mut().and_then(|filters| filters.last_mut());
         if let Some(upstream) = router.and_then(|router| find(router, "upstream_http_filters")) {
@@ -80,8 +83,36 @@ pub fn files(mut bootstrap: Value, folder: &Path, version: &str, secrets: Option
     }
     let (name, stats) = (BOOTSTRAP.to_owned(), String::new());
     files.push(File { name, stage: Stage::Bootstrap, content: bootstrap, stats });
+    files.sort_by_key(|file| file.stage);
     files
 }
+
+/// An instance that no request meets, and that keeps a VM: when the last instance in a VM goes, Envoy ends it at once, with the
+/// records that it still has. `weir apply` makes it one of the VM of before where there is a new one; else it costs nothing.
+fn add_previous(chain: &mut Value) {
+    let Some(filters) = chain.as_array_mut() else { return };
+    let is_wasm = |filter: &&Value| filter["typed_config"]["@type"] == WASM;
+    let Some(gateway) = filters.iter().find(is_wasm) else { return };
+    let mut filter = json!({"name": PREVIOUS, "disabled": true, "typed_config": gateway["typed_config"]});
+    as_previous(&mut filter);
+    filters.insert(0, filter);
+}
+
+/// A role that does nothing without requests.
+pub fn as_previous(filter: &mut Value) {
+    filter["name"] = PREVIOUS.into();
+    let plugin = &mut filter["typed_config"]["config"];
+    plugin["name"] = PREVIOUS.into();
+    plugin["root_id"] = wasm::ATTEMPT.into();
+}
+
+/// The VM that a file's filter runs in.
+pub fn vm_of(content: &Value) -> Option<Value> {
+    find(&mut content.clone(), "vm_config").map(|plugin| plugin["vm_config"].clone())
+}
+
+const PREVIOUS: &str = "weir.previous";
+pub const GATEWAY: &str = "ecds-weir.gateway.json";
 
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
 const LISTENER: &str = "envoy.config.listener.v3.Listener";
@@ -137,11 +168,17 @@ impl Split<'_> {
             "config_discovery": {"config_source": self.source(&file), "type_urls": [type_url]},
         });
         let mut resource = std::mem::replace(filter, found);
+        if let Some(fields) = resource.as_object_mut()
+            && let Some(disabled) = fields.remove("disabled")
+        {
+            filter["disabled"] = disabled;
+        }
         if let Some(plugin) = find(&mut resource, "vm_config") {
             self.deliver(plugin);
         }
         let stats = format!("extension_config_discovery.{kind}.{name}");
-        self.file(&file, Stage::Filters, &stats, EXTENSION, vec![resource])
+        let stage = if name == PREVIOUS { Stage::Previous } else { Stage::Filters };
+        self.file(&file, stage, &stats, EXTENSION, vec![resource])
     }
 
     /// The policy with its version, so that each version is configured, and answered for, also where it says what the one
@@ -232,6 +269,7 @@ mod tests {
             names,
             [
                 ("cds.json", "cluster_manager.cds"),
+                ("ecds-weir.previous.json", "extension_config_discovery.http_filter.weir.previous"),
                 ("ecds-weir.gateway.json", "extension_config_discovery.http_filter.weir.gateway"),
                 ("ecds-weir.attempt.json", "extension_config_discovery.upstream_http_filter.weir.attempt"),
                 ("rds.json", "http.weir.rds.weir"),
@@ -240,15 +278,15 @@ mod tests {
             ]
         );
         assert!(files.is_sorted_by_key(|file| file.stage), "in the order of their use");
-        assert!(files[..5].iter().all(|file| file.content["version_info"] == "v1"));
-        let listener = files[4].content["resources"][0].to_string();
+        assert!(files[..6].iter().all(|file| file.content["version_info"] == "v1"));
+        let listener = files[5].content["resources"][0].to_string();
         assert!(!listener.contains("vm_config") && !listener.contains("route_config\""), "{listener}");
         for path in
             ["/xds/ecds-weir.gateway.json", "/xds/ecds-weir.attempt.json", "/xds/rds.json", r#""name":"other","typed"#]
         {
             assert!(listener.contains(path), "{path} in {listener}");
         }
-        let kept = &files[5].content;
+        let kept = &files[6].content;
         assert_eq!(kept["dynamic_resources"]["cds_config"]["path_config_source"]["path"], "/xds/cds.json");
         assert_eq!((&kept["node"]["id"], kept.get("static_resources")), (&json!("weir"), None));
     }
@@ -258,8 +296,9 @@ mod tests {
         let secrets = vec![("KEY".to_owned(), "sk-1".to_owned())];
         for secrets in [None, Some(&secrets)] {
             let files = files(bootstrap(), Path::new("/xds"), "v1", secrets);
-            let [gateway, attempt] = [&files[1], &files[2]].map(plugin);
+            let [previous, gateway, attempt] = [&files[1], &files[2], &files[3]].map(plugin);
             assert_eq!(gateway, attempt);
+            assert_eq!((&previous["vm_config"], &previous["root_id"]), (&gateway["vm_config"], &json!("attempt")));
             let delivered = &gateway["configuration"];
             assert_eq!((&delivered["version_info"], &delivered["resources"][0]["value"]), (&json!("v1"), &json!("{}")));
             let secret = delivered.pointer("/resources/1/generic_secret/secret/inline_string");
