@@ -14,7 +14,8 @@ use weir_e2e::{Addresses, Call, Client, Endpoint, Policy, Rig, Setup, wasm};
 
 fn policy(at: &Addresses, calls: u32) -> Policy {
     let endpoint = Endpoint::new("chat").entity(at, "a", 100).entity(at, "b", 0).fallback();
-    Policy::new(at).endpoint(endpoint.limit(json!({"key": "user", "calls": calls})))
+    let limit = endpoint.limit(json!({"key": "user", "calls": calls}));
+    Policy::new(at).endpoint(limit.set("/ai_gateway/rate_limits/0/renewal_period", json!("month")))
 }
 
 async fn rig() -> Rig {
