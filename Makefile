@@ -3,7 +3,7 @@
 ENVOY ?= all
 
 .DEFAULT_GOAL := help
-.PHONY: help build image demo test check core e2e reloads containers clean
+.PHONY: help build image demo test check core e2e reloads containers manifests clean
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -35,6 +35,9 @@ containers: build ## the images, and docker-compose.yml for real in an engine of
 
 reloads: build ## 120 reloads under load, and what they cost in memory (some minutes; ENVOY=1.40.0)
 	@WEIR_E2E_ENVOY=$(patsubst all,1.40.0,$(ENVOY)) cargo test --locked -p weir-e2e --test dynamic -- --ignored --nocapture
+
+manifests: build ## what is rendered for Istio and Envoy Gateway against their definitions of resources (needs Go)
+	@scripts/manifests.sh
 
 clean: ## remove what was built here; downloads in ~/.cache/weir stay
 	rm -rf target dist .demo

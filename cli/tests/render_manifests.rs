@@ -42,8 +42,8 @@ fn bad_input_is_told_and_nothing_is_printed() {
     fs::write(folder.path().join("wrong.yaml"), policy.replace("traffic_percentage: 90", "traffic_percentage: 80"))
         .unwrap();
     let rows: [(&[&str], i32, &str); 8] = [
-        (&["istio", "wrong.yaml"], 1, "found 90, expected 100"),
-        (&["envoy-gateway", "wrong.yaml"], 1, "found 90, expected 100"),
+        (&["istio", "wrong.yaml"], 1, "sum to 90, expected exactly 100"),
+        (&["envoy-gateway", "wrong.yaml"], 1, "sum to 90, expected exactly 100"),
         (&["istio", "jwt.yaml"], 2, "absent.json"),
         (&["envoy-gateway", "jwt.yaml"], 2, "absent.json"),
         (&["istio", "good.yaml", "--istio-version", "1.20"], 2, "1.29, 1.30, 1.31"),

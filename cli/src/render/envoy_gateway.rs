@@ -173,6 +173,12 @@ fn what_else_is_needed(args: &Args, config: &Config) -> Vec<String> {
              httproute/NAMESPACE/NAME/rule/NUMBER, others come by an EnvoyPatchPolicy of yours"
         ));
     }
+    for entity in providers::on_loopback(config) {
+        warnings.push(format!(
+            "`{}`: Envoy Gateway refuses a Backend at a loopback address in a cluster: give the address of a service",
+            entity.name
+        ));
+    }
     for entity in providers::unverified(config) {
         warnings.push(format!(
             "`{}`: TLS to an address: Envoy Gateway cannot be told which address the certificate must have: give a host name",

@@ -43,6 +43,12 @@ pub fn unverified(config: &Config) -> impl Iterator<Item = &ServedEntity> {
     entities.filter(|entity| entity.upstream.tls && address(entity).is_some())
 }
 
+/// Those that only the proxy's own pod could reach.
+pub fn on_loopback(config: &Config) -> impl Iterator<Item = &ServedEntity> {
+    let entities = manifest::rendered_entities(config).into_iter();
+    entities.filter(|entity| address(entity).is_some_and(|ip| ip.is_loopback()))
+}
+
 pub fn manifests(args: &Args, config: &Config) -> Vec<Value> {
     let entities: Vec<_> = manifest::rendered_entities(config).into_iter().enumerate().collect();
     let mut documents: Vec<_> = entities.iter().map(|(index, entity)| backend(args, *index, entity)).collect();

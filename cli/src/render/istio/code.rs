@@ -45,14 +45,12 @@ impl Code {
     pub fn source(&self, sha256: Option<&str>) -> Value {
         match self {
             Self::File(path) => json!({"local": {"filename": path}}),
-            Self::Fetched(uri) => {
-                // The agent reads the address and the hash, and makes a file of them before Envoy sees it, or a cluster that is none.
-                let mut remote = json!({"http_uri": {"uri": uri, "timeout": "30s", "cluster": "_"}});
-                if let Some(hash) = sha256 {
-                    remote["sha256"] = hash.into();
-                }
-                json!({"remote": remote})
-            }
+            // As istiod writes it for a WasmPlugin. The agent makes a file of it before Envoy sees it: `_` and `nil` are its words
+            // for a cluster and a hash that are none.
+            Self::Fetched(uri) => json!({"remote": {
+                "http_uri": {"uri": uri, "timeout": "30s", "cluster": "_"},
+                "sha256": sha256.unwrap_or("nil"),
+            }}),
         }
     }
 

@@ -101,6 +101,8 @@ fn code_that_is_fetched_comes_by_discovery() {
     assert_eq!(names, ["weir.gateway", "weir.attempt"]);
     let code = "/typed_config/config/vm_config/code/remote/http_uri/uri";
     assert!(extensions.iter().all(|extension| *extension.pointer(code).unwrap() == "oci://registry.example/weir:1"));
+    let hash = extensions[0].pointer("/typed_config/config/vm_config/code/remote/sha256");
+    assert_eq!(hash, Some(&json!("nil")), "the agent's word for none: Envoy's own validation wants one");
     let filters = values(&documents, "HTTP_FILTER");
     let upstream = &filters[1]["typed_config"]["upstream_http_filters"];
     for filter in [filters[0], &upstream[1]] {
