@@ -4,6 +4,8 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${WEIR_CACHE:-$HOME/.cache/weir}
+# The newest first. `cli/src/render/version.rs` has the same.
+SUPPORTED_ENVOYS="1.40.0 1.39.0 1.38.2 1.37.0 1.36.2"
 
 say() { printf '==> %s\n' "$*" >&2; }
 

@@ -5,13 +5,22 @@ use std::{path::PathBuf, process::ExitCode};
 
 use weir_core::{config::Config, lint};
 
-use crate::policy;
+use crate::{
+    policy,
+    render::{self, EnvoyVersion},
+};
 
 /// Check a policy: exit status 0 if it is right, 1 if it is wrong, 2 if it cannot be read
 #[derive(clap::Args)]
 pub struct Args {
     /// The policy, YAML or JSON; `-` is standard input
     policy: PathBuf,
+    /// Say too what the policy needs of an Envoy, and what that one lacks: 1.36 to 1.40
+    #[arg(long)]
+    envoy_version: Option<EnvoyVersion>,
+    /// With --envoy-version: the gateway role has no `allow_on_headers_stop_iteration`
+    #[arg(long, requires = "envoy_version")]
+    unpaused: bool,
 }
 
 pub fn run(args: Args) -> ExitCode {
@@ -20,6 +29,14 @@ pub fn run(args: Args) -> ExitCode {
             policy::print_warnings(&compiled.warnings);
             policy::print_warnings(&lint::warnings(&compiled.config));
             println!("{}", summary(&compiled.config));
+            if let Some(version) = args.envoy_version {
+                let needs = render::needs(&compiled.config, version, args.unpaused);
+                needs.lacks.iter().for_each(|lack| eprintln!("warning: {lack}"));
+                println!("needs of Envoy {version}: {}", needs.extensions.join(", "));
+                if !needs.clusters.is_empty() {
+                    println!("needs clusters of your own: {}", needs.clusters.join(", "));
+                }
+            }
             ExitCode::SUCCESS
         }
         Err(unusable) => {

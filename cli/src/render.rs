@@ -12,9 +12,11 @@ use serde_json::Value;
 use weir_core::config::{Compiled, Config, Source};
 
 pub use self::dynamic::{Dynamic, dynamic, version_now};
+pub use self::version::EnvoyVersion;
 use self::{
     bootstrap::{Options, bootstrap},
-    version::EnvoyVersion,
+    part::Part,
+    wasm_file::Unfit,
 };
 use crate::policy::{self, Unusable};
 
@@ -23,16 +25,20 @@ mod bootstrap;
 mod clusters;
 mod dynamic;
 mod envoy_gateway;
+mod filters;
 mod istio;
 mod jwt;
 mod listener;
 mod manifest;
+mod needs;
+mod part;
 mod ratelimit;
 mod routes;
 #[cfg(test)]
 mod tests;
 mod version;
 mod wasm;
+mod wasm_file;
 pub mod xds;
 
 /// Make a proxy's whole configuration from a policy, on standard output
@@ -59,6 +65,9 @@ enum Target {
 struct EnvoyCommand {
     #[command(flatten)]
     envoy: EnvoyArgs,
+    /// Not a bootstrap but a part, to merge by hand into an Envoy that there is (docs/existing-envoy.md)
+    #[arg(long, value_name = "PART", conflicts_with = "xds_dir")]
+    only: Option<Part>,
     #[command(flatten)]
     xds: Option<xds::XdsArgs>,
 }
@@ -68,9 +77,13 @@ pub struct EnvoyArgs {
     /// The policy, YAML or JSON; `-` is standard input. A relative `jwks_file` in it is relative to its folder (with `-`, to
     /// this one), and is rendered absolute
     pub policy: PathBuf,
-    /// The Envoy that it is for: 1.37, 1.38, 1.39 or 1.40, with or without a patch number
+    /// The Envoy that it is for: 1.36, 1.37, 1.38, 1.39 or 1.40, with or without a patch number
     #[arg(long, default_value = "1.40")]
     envoy_version: EnvoyVersion,
+    /// For a gateway role without `allow_on_headers_stop_iteration`, which Istio's WasmPlugin and Envoy Gateway's
+    /// EnvoyExtensionPolicy do not offer
+    #[arg(long)]
+    unpaused: bool,
     /// Where callers connect to: IP address and port
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -93,11 +106,11 @@ pub struct EnvoyArgs {
 
 pub fn run(args: Args) -> ExitCode {
     let rendered = match args.target {
-        Target::Envoy(EnvoyCommand { envoy, xds: None }) => render(&envoy),
+        Target::Envoy(EnvoyCommand { envoy, only, xds: None }) => render(&envoy, only),
         Target::Envoy(EnvoyCommand { xds: Some(_), .. }) if args.output.is_some() => Err(Failure::Usage(
             "--output: found it beside --xds-dir, expected one of them: that writes its own files".into(),
         )),
-        Target::Envoy(EnvoyCommand { envoy, xds: Some(xds) }) => dynamic::write(&envoy, &xds),
+        Target::Envoy(EnvoyCommand { envoy, xds: Some(xds), .. }) => dynamic::write(&envoy, &xds),
         Target::Istio(args) => istio::render(&args),
         Target::EnvoyGateway(args) => envoy_gateway::render(&args),
         Target::Ratelimit(args) => render_ratelimit(&args),
@@ -154,16 +167,20 @@ impl From<Unusable> for Failure {
     }
 }
 
-fn render(args: &EnvoyArgs) -> Result<String, Failure> {
+fn render(args: &EnvoyArgs, only: Option<Part>) -> Result<String, Failure> {
     let json = policy::read(&args.policy)?;
-    let composed = compose(args, &json, policy::compile(&json)?)?;
-    let yaml = serde_yaml_ng::to_string(&composed.bootstrap).map_err(|error| Failure::Usage(error.to_string()))?;
-    Ok(format!("# For Envoy {}, made by `weir render envoy`: change the policy, not this.\n{yaml}", args.envoy_version))
+    let Composed { config, options, bootstrap } = compose(args, &json, policy::compile(&json)?)?;
+    let rendered = only.map_or(bootstrap, |part| part.of(&config, &json, &options));
+    let yaml = serde_yaml_ng::to_string(&rendered).map_err(|error| Failure::Usage(error.to_string()))?;
+    let part = only.map(|part| format!(" --only {}", part.name())).unwrap_or_default();
+    let version = args.envoy_version;
+    Ok(format!("# For Envoy {version}, made by `weir render envoy{part}`: change the policy, not this.\n{yaml}"))
 }
 
 /// A bootstrap, and what it was made of.
 struct Composed {
     config: Config,
+    options: Options,
     bootstrap: Value,
 }
 
@@ -172,10 +189,11 @@ fn compose(args: &EnvoyArgs, json: &str, compiled: Compiled) -> Result<Composed,
     let clusters = args.clusters.as_deref().map(read_clusters).transpose().map_err(Failure::Usage)?.unwrap_or_default();
     policy::print_warnings(&warnings);
     let policy_folder = folder_of(&args.policy).map_err(Failure::Usage)?;
-    for warning in what_else_envoy_needs(&config, &clusters, &policy_folder) {
+    let lacks = needs::lacks(&config, args.envoy_version, args.unpaused);
+    for warning in what_else_envoy_needs(&config, &clusters, &policy_folder).into_iter().chain(lacks) {
         eprintln!("warning: {warning}");
     }
-    let doubled = clusters::doubled(&clusters::clusters(&config, &clusters));
+    let doubled = clusters::doubled(&clusters::clusters(&config, args.envoy_version.chain(), &clusters));
     if !doubled.is_empty() {
         return Err(Failure::Usage(format!(
             "{}: found a second cluster named {}, expected names that are neither there nor made by Weir",
@@ -184,6 +202,9 @@ fn compose(args: &EnvoyArgs, json: &str, compiled: Compiled) -> Result<Composed,
         )));
     }
     let options = Options {
+        version: args.envoy_version,
+        unpaused: args.unpaused,
+        merged: false,
         listen: args.listen,
         admin: args.admin,
         wasm: args.wasm.clone(),
@@ -192,8 +213,9 @@ fn compose(args: &EnvoyArgs, json: &str, compiled: Compiled) -> Result<Composed,
         access_log_usage: args.access_log_usage,
         clusters,
     };
+    examine_wasm(&options.wasm)?;
     let bootstrap = bootstrap(&config, json, &options);
-    Ok(Composed { config, bootstrap })
+    Ok(Composed { config, options, bootstrap })
 }
 
 fn render_ratelimit(args: &ratelimit::Args) -> Result<String, Failure> {
@@ -206,6 +228,19 @@ fn render_ratelimit(args: &ratelimit::Args) -> Result<String, Failure> {
     }
     let yaml = serde_yaml_ng::to_string(&rendered.value).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(format!("# Made by `weir render ratelimit`: change the policy, not this.\n{yaml}"))
+}
+
+/// Another version's filter would meet a policy that it does not know: nothing is rendered for it. Of one that is not here,
+/// or does not say its version, the operator hears.
+fn examine_wasm(wasm: &str) -> Result<(), Failure> {
+    match wasm_file::examine(Path::new(wasm)) {
+        Ok(()) => Ok(()),
+        Err(unfit @ (Unfit::NotHere(_) | Unfit::NotWeirs)) => {
+            eprintln!("warning: {wasm}: {unfit}");
+            Ok(())
+        }
+        Err(unfit) => Err(Failure::Usage(format!("{wasm}: {unfit}"))),
+    }
 }
 
 /// Absolute. Standard input lies in the working directory.
@@ -223,6 +258,25 @@ fn read_clusters(path: &Path) -> Result<Vec<Value>, String> {
     match clusters.iter().position(|cluster| clusters::name_of(cluster).is_none()) {
         Some(index) => Err(format!("{shown}: [{index}]: found no `name`, expected an Envoy cluster object")),
         None => Ok(clusters),
+    }
+}
+
+/// What a policy asks of Envoy.
+pub struct Needs {
+    pub extensions: Vec<String>,
+    /// Clusters that must be there.
+    pub clusters: Vec<String>,
+    /// One line each.
+    pub lacks: Vec<String>,
+}
+
+/// Of an Envoy of `version`, for `weir check`.
+pub fn needs(config: &Config, version: EnvoyVersion, unpaused: bool) -> Needs {
+    let options = Options { version, unpaused, ..Options::default() };
+    Needs {
+        extensions: needs::extensions(&bootstrap(config, "{}", &options)),
+        clusters: clusters::missing(config, &[]),
+        lacks: needs::lacks(config, version, unpaused),
     }
 }
 

@@ -84,3 +84,55 @@ fn the_containers_policies_are_the_demos() {
         assert!(check(&format!("{folder}{name}"), "").status.success(), "{name}");
     }
 }
+
+/// Two models that fall back to each other, one's cluster being the operator's.
+const TWO: &str = r#"
+identity: {anonymous: allow}
+unmatched: pass
+unmatched_cluster: rest
+endpoints:
+- name: chat
+  config:
+    served_entities:
+    - {name: a, cluster: one, external_model: {provider: openai, name: m, task: llm/v1/chat, openai_config: {openai_api_key_plaintext: k}}}
+    - {name: b, cluster: two, external_model: {provider: openai, name: m, task: llm/v1/chat, openai_config: {openai_api_key_plaintext: k}}}
+    - {name: c, cluster: two, external_model: {provider: openai, name: m, task: llm/v1/chat, openai_config: {openai_api_key_plaintext: k}}}
+    traffic_config: {routes: [{served_entity_name: a, traffic_percentage: 100}, {served_entity_name: b, traffic_percentage: 0}, {served_entity_name: c, traffic_percentage: 0}]}
+  ai_gateway: {fallback_config: {enabled: true}}
+"#;
+
+#[test]
+fn what_an_envoy_must_have_and_lacks() {
+    let policy = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(policy.path(), TWO).unwrap();
+    for (more, status, printed, said) in [
+        (
+            &["--envoy-version", "1.40"][..],
+            0,
+            &["envoy.clusters.composite", "envoy.filters.http.wasm", "your own: one, two, rest"][..],
+            &[][..],
+        ),
+        (
+            &["--envoy-version", "1.36.2"],
+            0,
+            &["envoy.clusters.aggregate", "envoy.retry_priorities.previous_priorities"],
+            &["one and two", "share a cluster"],
+        ),
+        (&["--envoy-version", "1.38", "--unpaused"], 0, &["envoy.filters.http.buffer"], &["unpaused: "]),
+        (&["--envoy-version", "1.35.3"], 2, &[], &["1.35.3", "too old", "1.36, 1.37"]),
+        (&["--envoy-version", "1.41"], 2, &[], &["newer than any"]),
+        (&["--unpaused"], 2, &[], &["--envoy-version"]),
+    ] {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_weir")).arg("check").arg(policy.path()).args(more).output().unwrap();
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(output.status.code(), Some(status), "{more:?}: {err}");
+        for part in printed {
+            assert!(out.contains(part), "{more:?}: {part} in {out}");
+        }
+        for part in said {
+            assert!(err.contains(part), "{more:?}: {part} in {err}");
+        }
+        assert!(!said.is_empty() || !err.contains("endpoint `chat`"), "{more:?}: {err}");
+    }
+}

@@ -47,6 +47,7 @@ const JWKS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "k
 
 /// The least that is a filter: it lets everything pass, so what is seen is Envoy's own doing.
 const FILTER: &str = r#"(module
+    (@custom "weir.version" "VERSION")
     (memory (export "memory") 2)
     (func (export "proxy_abi_version_0_2_1"))
     (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 65536))
@@ -57,6 +58,11 @@ const SECRET: &str = "sk-held-back";
 /// How long an Envoy may take to start; it takes a tenth of a second.
 const START: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(10);
+
+#[test]
+fn envoy_1_36_serves_what_is_rendered() {
+    serves("1.36.2");
+}
 
 #[test]
 fn envoy_1_37_serves_what_is_rendered() {
@@ -124,7 +130,11 @@ fn exit_statuses() {
         (&[&file(&policy)], 0, &format!("{}`: not found", file(&dir.path().join("keys/jwks.json")))),
         (&[&file(&wrong)], 1, "endpoints"),
         (&[&file(&policy), "--clusters", &file(&clusters)], 2, "weir-records"),
-        (&[&file(&policy), "--envoy-version", "1.36.2"], 2, "1.37, 1.38, 1.39, 1.40"),
+        (&[&file(&policy), "--wasm", &file(&wrong)], 2, "no WebAssembly module"),
+        (&[&file(&policy), "--wasm", "nowhere.wasm"], 0, "nowhere.wasm: cannot be read here"),
+        (&[&file(&policy), "--only", "routes"], 0, "`rest`"),
+        (&[&file(&policy), "--only", "listeners"], 2, "filters, clusters, routes"),
+        (&[&file(&policy), "--envoy-version", "1.35.1"], 2, "too old"),
         (&[&file(&policy), "--listen", "nowhere"], 2, "--listen"),
         (&[&file(&policy), "--clusters", &file(&wrong)], 2, "a list of Envoy's cluster objects"),
         (&["/nowhere/policy.yaml"], 2, "/nowhere/policy.yaml"),
@@ -183,7 +193,7 @@ fn render(dir: &Path, version: &str, listen: SocketAddr, admin: SocketAddr, upst
     file("keys/jwks.json", JWKS.as_bytes());
     let policy = file("policy.yaml", POLICY.as_bytes());
     let clusters = file("clusters.yaml", (cluster("rest") + &cluster("own")).as_bytes());
-    let wasm = file("filter.wasm", &wat::parse_str(FILTER).unwrap());
+    let wasm = file("filter.wasm", &wat::parse_str(FILTER.replace("VERSION", env!("CARGO_PKG_VERSION"))).unwrap());
     let (listen, admin) = (listen.to_string(), admin.to_string());
     let places = ["--listen", &listen, "--admin", &admin, "--wasm", &wasm, "--clusters", &clusters];
     let output = weir(&[&[&policy, "--envoy-version", version], &places[..]].concat());

@@ -21,6 +21,8 @@ pub struct Sinks {
     /// `None`: limits are counted here.
     pub shared: Option<Shared>,
     pub metrics: Metrics,
+    /// The stream's own number.
+    pub context: u32,
 }
 
 /// An engine counts: who it is, and what it is still to be told.
@@ -69,6 +71,14 @@ impl Sinks {
             Effect::RemoveResponseHeader(name) => host.remove_response_header(&name),
             Effect::ReplaceResponseChunk(chunk) => host.replace_response_chunk(&chunk),
             Effect::SetState(key, value) => host.set_state(key, &value),
+            Effect::NameContext(key) => host.set_state(key, &self.context.to_le_bytes()),
+            Effect::InContext(number, effects) => {
+                if host.act_for(number) {
+                    effects.into_iter().for_each(|effect| self.apply_one(effect, host));
+                    host.act_for(self.context);
+                }
+            }
+            Effect::ForgetRoute => host.forget_route(),
             Effect::Count(metric, count) => self.metrics.add(metric, i64::try_from(count).unwrap_or(i64::MAX), host),
             Effect::Move(metric, offset) => self.metrics.add(metric, offset, host),
             Effect::Warn(line) => log::warn!("{line}"),

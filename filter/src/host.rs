@@ -130,6 +130,21 @@ impl EnvoyHost {
         unsafe { abi::proxy_set_property(key.as_ptr(), key.len(), value.as_ptr(), value.len()) };
     }
 
+    /// Envoy's own function: the next filter that asks for the route gets one by the headers as they are then.
+    pub fn forget_route(&self) {
+        let name = "clear_route_cache";
+        // SAFETY: `name` outlives the call; without arguments none are read.
+        returned(|data, size| unsafe {
+            abi::proxy_call_foreign_function(name.as_ptr(), name.len(), name.as_ptr(), 0, data, size)
+        });
+    }
+
+    /// What follows is done as if the context of that number ran. False where it is gone.
+    pub fn act_for(&self, context: u32) -> bool {
+        // SAFETY: no memory is involved.
+        unsafe { abi::proxy_set_effective_context(context) == OK }
+    }
+
     /// Answers the client. Once, and last.
     pub fn reply(&self, reply: &Reply) {
         let headers = Headers::from_pairs(reply.headers.iter().map(|(name, value)| (&**name, &**value))).into_bytes();

@@ -26,6 +26,7 @@ use weir_core::{
     },
     restore::Restore,
     tokens::calibrate,
+    unpaused::Unpaused,
 };
 
 use crate::{
@@ -39,7 +40,11 @@ use crate::{
 enum Role {
     #[default]
     Gateway,
+    /// Where it cannot pause on headers.
+    GatewayUnpaused,
     Attempt,
+    /// Behind aggregate clusters.
+    AttemptByHost,
     Restore,
 }
 
@@ -47,6 +52,8 @@ impl Role {
     fn of(root_id: Option<&[u8]>) -> Self {
         match root_id {
             Some(b"attempt") => Self::Attempt,
+            Some(b"attempt-by-host") => Self::AttemptByHost,
+            Some(b"gateway-unpaused") => Self::GatewayUnpaused,
             Some(b"restore") => Self::Restore,
             _ => Self::Gateway,
         }
@@ -188,7 +195,7 @@ impl RootContext for Root {
             calibrate::create_key(&EnvoyHost, &entity.id);
         }
         keeper::grants(&gateway.config).for_each(|grant| oauth::create_key(&EnvoyHost, grant));
-        if self.role == Role::Gateway {
+        if matches!(self.role, Role::Gateway | Role::GatewayUnpaused) {
             self.sinks.metrics.set(Metric::ConfigRejected, 0, EnvoyHost);
             self.begin(&gateway);
         }
@@ -204,12 +211,14 @@ impl RootContext for Root {
         Some(ContextType::HttpContext)
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
         let gateway = self.gateway.clone()?;
-        let sinks = self.sinks.clone();
+        let sinks = Sinks { context, ..self.sinks.clone() };
         Some(match self.role {
             Role::Attempt => Box::new(Stream { engine: Attempt::new(gateway, planned_with), sinks }),
+            Role::AttemptByHost => Box::new(Stream { engine: Attempt::by_host(gateway, planned_with), sinks }),
             Role::Gateway => Box::new(Stream { engine: Exchange::new(gateway), sinks }),
+            Role::GatewayUnpaused => Box::new(Stream { engine: Unpaused::new(gateway), sinks }),
             Role::Restore => Box::new(Stream { engine: Restore::new(gateway), sinks }),
         })
     }

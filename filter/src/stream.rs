@@ -9,6 +9,7 @@ use weir_core::{
     exchange::Exchange,
     host::{Input, Step},
     restore::Restore,
+    unpaused::Unpaused,
 };
 
 use crate::{
@@ -34,6 +35,12 @@ impl Engine for Attempt {
 }
 
 impl Engine for Restore {
+    fn handle(&mut self, input: Input, host: &EnvoyHost) -> Step {
+        Self::handle(self, input, host)
+    }
+}
+
+impl Engine for Unpaused {
     fn handle(&mut self, input: Input, host: &EnvoyHost) -> Step {
         Self::handle(self, input, host)
     }

@@ -178,7 +178,6 @@ def composites(config):
 def bare_routes(routes, names):
     to_model = next(route for route in routes if "cluster_header" in route.get("route", {}))
     outside = next(route for route in routes if route["name"] == "outside")
-    outside.pop("typed_per_filter_config", None)
     down = [name for name in names if DOWN_ENDPOINT in name]
     chat = [name for name in names if name not in down]
     if len(chat) != 2 or not down:
@@ -187,7 +186,8 @@ def bare_routes(routes, names):
     def route(match, target):
         made = copy.deepcopy(to_model)
         made["match"] = {"path": CHAT_PATH, **match}
-        made.pop("request_headers_to_remove", None)
+        for key in ("typed_per_filter_config", "response_headers_to_remove"):
+            made.pop(key, None)
         del made["route"]["cluster_header"]
         made["route"].update(target)
         return made

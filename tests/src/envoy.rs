@@ -55,6 +55,11 @@ pub fn version() -> String {
     std::env::var("WEIR_E2E_ENVOY").unwrap_or_else(|_| "1.40.0".to_owned())
 }
 
+/// Whether the gateway role runs without `allow_on_headers_stop_iteration`: `WEIR_E2E_UNPAUSED`.
+pub fn is_unpaused() -> bool {
+    std::env::var_os("WEIR_E2E_UNPAUSED").is_some_and(|set| !set.is_empty())
+}
+
 impl Envoy {
     /// Renders the policy, edits what came out, starts Envoy with it and waits until it is ready.
     pub async fn start(launch: Launch<'_>) -> Self {
@@ -175,7 +180,8 @@ pub(crate) fn minor() -> String {
     version().rsplit_once('.').map(|(minor, _)| minor.to_owned()).expect("a version such as 1.40.0")
 }
 
-fn binary() -> PathBuf {
+/// Its executable.
+pub fn binary() -> PathBuf {
     match std::env::var_os("WEIR_E2E_ENVOY_BINARY") {
         Some(path) => path.into(),
         None => scripts::output("setup-envoy.sh", &[&version()]).into(),
@@ -183,15 +189,21 @@ fn binary() -> PathBuf {
 }
 
 fn render(launch: &Launch<'_>, port: u16, admin_port: u16) -> String {
-    let minor = minor();
+    let (listen, admin) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{admin_port}"));
+    rendered(launch.policy, &["--listen", &listen, "--admin", &admin], launch.environment)
+}
+
+/// What `weir render envoy` makes of a policy for the Envoy under test.
+pub fn rendered(policy: &Path, more: &[&str], environment: &[(String, String)]) -> String {
+    let version = version();
     let mut command = Command::new(dist("weir"));
-    command.args(["render", "envoy"]).arg(launch.policy).args(["--envoy-version", &minor]);
-    command.args(["--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin_port}"), "--wasm"]);
-    command.arg(dist("weir.wasm"));
+    command.args(["render", "envoy"]).arg(policy).args(["--envoy-version", &version]).args(more);
+    command.args(is_unpaused().then_some("--unpaused"));
+    command.arg("--wasm").arg(dist("weir.wasm"));
     // `render` warns about secrets that are missing where Envoy would run.
-    command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     let output = command.output().expect("dist/weir can be run");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "weir render refused {}: {said}", launch.policy.display());
-    String::from_utf8(output.stdout).expect("a bootstrap in UTF-8")
+    assert!(output.status.success(), "weir render refused {}: {said}", policy.display());
+    String::from_utf8(output.stdout).expect("YAML in UTF-8")
 }

@@ -135,6 +135,8 @@ async fn a_client_cannot_steer_the_router() {
     };
     let rig = Setup::new(&["a", "b"], policy).start().await;
     let spoofed = [
+        ("x-weir-cluster", "weir-chat-b"),
+        ("x-weir-authority", "evil.example.com"),
         ("x-weir-primary", "weir-chat-b"),
         ("x-weir-plan", "b"),
         ("x-envoy-retry-on", "5xx"),
@@ -142,6 +144,11 @@ async fn a_client_cannot_steer_the_router() {
         ("x-envoy-upstream-rq-timeout-ms", "1"),
         ("x-envoy-upstream-alt-stat-name", "mine"),
         ("x-envoy-expected-rq-timeout-ms", "1"),
+        ("x-envoy-decorator-operation", "mine"),
+        ("x-envoy-original-dst-host", "127.0.0.1:1"),
+        ("x-envoy-upstream-rq-per-try-timeout-ms", "1"),
+        ("x-envoy-retriable-status-codes", "200"),
+        ("x-envoy-hedge-on-per-try-timeout", "true"),
     ];
     let slow = json!({"mock": {"a": {"delay_ms": 100}}});
     let call =
@@ -151,6 +158,7 @@ async fn a_client_cannot_steer_the_router() {
     let received = rig.mock("a").last().await;
     let strange: Vec<_> = received.header_names().into_iter().filter(|name| name.starts_with("x-")).collect();
     assert!(strange.is_empty(), "these went to the provider: {strange:?}");
+    assert_eq!(received.header("host"), [format!("127.0.0.1:{}", rig.at.mock("a"))]);
     let theirs = ["x-envoy", "x-weir"]
         .map(|prefix| answer.headers.keys().filter(|name| name.as_str().starts_with(prefix)).count());
     assert_eq!(theirs, [0, 0], "{:?}", answer.headers);
@@ -174,4 +182,23 @@ async fn weir_answers_its_own_paths() {
     let ids: Vec<&Value> = models["data"].as_array().into_iter().flatten().map(|model| &model["id"]).collect();
     assert!(ids.contains(&&json!("chat")), "{models}");
     assert_eq!(models["object"], "list");
+}
+
+/// An operator's listener that does not take the routing headers off as Weir's does.
+#[tokio::test]
+async fn a_client_names_no_cluster_even_where_nobody_takes_its_header_off() {
+    let edit = |bootstrap: &mut Bootstrap, at: &Addresses| {
+        bootstrap.http_manager().as_object_mut().expect("an object").remove("early_header_mutation_extensions");
+        bootstrap.add_cluster("other", at.mock("other"));
+    };
+    let rig = Setup::new(&["a", "other"], policy).edit(edit).start().await;
+    let spoofing = |call: Call| call.header("x-weir-cluster", "other").header("x-weir-authority", "evil.example.com");
+    for path in ["/elsewhere", "/v1/chat/completions/"] {
+        let answer = rig.send(spoofing(Call::post(path, "hello"))).await;
+        assert!(matches!(answer.status, 404 | 503), "{path}: {} {}", answer.status, answer.text());
+    }
+    let answer = rig.send(spoofing(Call::chat(ALICE, &chat("chat", json!({}))))).await;
+    assert_eq!((answer.status, answer.header("served-model-name")), (200, Some("a")), "{}", answer.text());
+    assert_eq!(rig.mock("a").last().await.header("host"), [format!("127.0.0.1:{}", rig.at.mock("a"))]);
+    assert_eq!(rig.mock("other").count().await, 0);
 }

@@ -1,14 +1,17 @@
 //! Where attempts, records and passed requests go: a cluster for each served entity whose cluster is Weir's own, one for each
-//! server of tokens, a composite one for each plan with a fallback, one for the records, one for the limits' engine, and the
+//! server of tokens, a chain for each plan with a fallback, one for the records, one for the limits' engine, and the
 //! operator's as they are.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::{Value, json};
 use weir_core::{
+    attempt,
     config::{Cluster, Config, Endpoint, Plan, Upstream},
     oauth::keeper,
 };
+
+use super::version::Chain;
 
 /// Where Debian, Ubuntu and Alpine keep it, so also Envoy's own images.
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -25,7 +28,7 @@ const IDLE_TLS: &str = "50s";
 /// Below the 5 s of common model servers' own HTTP servers.
 const IDLE_PLAIN: &str = "4s";
 
-pub fn clusters(config: &Config, own: &[Value]) -> Vec<Value> {
+pub fn clusters(config: &Config, chain: Chain, own: &[Value]) -> Vec<Value> {
     let mut seen = BTreeSet::new();
     let mut clusters = Vec::new();
     let records = config.logging.iter().map(|logging| (&logging.cluster, &logging.upstream));
@@ -48,7 +51,10 @@ pub fn clusters(config: &Config, own: &[Value]) -> Vec<Value> {
     }
     for endpoint in &config.endpoints {
         let plans = endpoint.plans.iter().filter(|plan| plan.entities.len() > 1);
-        clusters.extend(plans.map(|plan| composite(endpoint, plan)));
+        clusters.extend(plans.map(|plan| chained(endpoint, plan, chain)));
+    }
+    if chain == Chain::Aggregate {
+        clusters.iter_mut().for_each(name_hosts);
     }
     clusters.extend_from_slice(own);
     clusters
@@ -156,28 +162,44 @@ fn grpc_options() -> Value {
     })
 }
 
-/// Attempt n goes to the plan's n-th cluster.
-fn composite(endpoint: &Endpoint, plan: &Plan) -> Value {
+/// The plan's clusters in the order of its attempts.
+fn chained(endpoint: &Endpoint, plan: &Plan, chain: Chain) -> Value {
     let entities = plan.entities.iter().filter_map(|index| endpoint.entities.get(*index));
-    composite_of(&plan.cluster, &entities.map(|entity| entity.cluster.name()).collect::<Vec<_>>())
+    let names: Vec<_> = entities.map(|entity| entity.cluster.name()).collect();
+    match chain {
+        Chain::Composite => composite_of(&plan.cluster, &names),
+        Chain::Aggregate => chain_of(&plan.cluster, "aggregate", &names.into()),
+    }
 }
 
 pub fn composite_of(name: &str, members: &[&str]) -> Value {
-    let clusters: Vec<_> = members.iter().map(|name| json!({"name": name})).collect();
+    chain_of(name, "composite", &members.iter().map(|name| json!({"name": name})).collect())
+}
+
+fn chain_of(name: &str, kind: &str, clusters: &Value) -> Value {
     json!({
         "name": name,
         "connect_timeout": CONNECT_TIMEOUT,
         "lb_policy": "CLUSTER_PROVIDED",
         "cluster_type": {
-            "name": "envoy.clusters.composite",
+            "name": format!("envoy.clusters.{kind}"),
             "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.clusters.composite.v3.ClusterConfig",
+                "@type": format!("type.googleapis.com/envoy.extensions.clusters.{kind}.v3.ClusterConfig"),
                 "clusters": clusters,
             },
         },
         // Retries are counted here, not in the clusters behind.
         "circuit_breakers": circuit_breakers(),
     })
+}
+
+/// Tells the attempt role which of a chain's clusters it goes to.
+fn name_hosts(cluster: &mut Value) {
+    let name = cluster["name"].clone();
+    if let Some(host) = cluster.pointer_mut("/load_assignment/endpoints/0/lb_endpoints/0") {
+        let [namespace, key] = attempt::HOST_CLUSTER;
+        merge(host, json!({"metadata": {"filter_metadata": {namespace: {key: name}}}}));
+    }
 }
 
 fn circuit_breakers() -> Value {

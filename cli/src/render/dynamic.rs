@@ -35,7 +35,7 @@ pub fn dynamic(args: &EnvoyArgs, xds: &XdsArgs) -> Result<Dynamic, Failure> {
         Some(secrets) => with_secrets(&json, secrets)?,
         None => policy::compile(&json)?,
     };
-    let Composed { config, bootstrap } = compose(args, &json, compiled)?;
+    let Composed { config, bootstrap, .. } = compose(args, &json, compiled)?;
     let secrets = xds.secrets.as_ref().map(|folder| {
         let named = config.environment.iter();
         named.filter_map(|name| Some((name.clone(), secret(folder, name)?))).collect::<Secrets>()

@@ -86,7 +86,7 @@ fn manifests(args: &Args, config: &Config, json: &str, policy_folder: PathBuf, k
         policy_folder,
         access_log: args.access_log.clone(),
         access_log_usage: args.access_log_usage,
-        clusters: Vec::new(),
+        ..Options::default()
     };
     let mut envoy = bootstrap(config, json, &options);
     if let Some(keys) = keys {

@@ -96,7 +96,7 @@ fn manifests(
         policy_folder,
         access_log: args.access_log.clone(),
         access_log_usage: args.access_log_usage,
-        clusters: Vec::new(),
+        ..Options::default()
     };
     let envoy = bootstrap(config, json, &options);
     let mut documents = workload::manifests(args, config);

@@ -1,23 +1,20 @@
 //! Which requests are Weir's: its hosts and its paths, and where all others go.
 //!
 //! A request is routed twice. As it comes in, its host and path say whether it is Weir's: on every other route the filter
-//! is disabled. When the filter has rewritten it for a provider, the path is the provider's, and the routing header picks
+//! is not there. When the filter has rewritten it for a provider, the path is the provider's, and the routing header picks
 //! the cluster, on the one route that looks at it. That header is removed as a request comes in (`listener`), so it is there
 //! only where the filter has set it. Filter and routes read one table of paths; if they disagreed all the same, a request
 //! that the filter lets pass would find no cluster (503): it reaches no provider unseen.
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use weir_core::{
     config::Config,
     paths::{AUTHORITY_HEADER, CLUSTER_HEADER, PATHS, Path, Target},
 };
 
-use super::{jwt, wasm};
-
-/// The upstream filter that takes headers off, as each route says.
-pub const ROUTING_HEADERS: &str = "weir.routing_headers";
+use super::{bootstrap::Options, filters, jwt, version::Chain};
 
 /// The route of what the filter has rewritten for a provider.
 pub const TO_MODEL: &str = "weir";
@@ -30,13 +27,20 @@ const IDLE_FLOOR_MS: u64 = 300_000;
 /// What a stream may be silent beyond its attempts' own timeouts.
 const IDLE_SLACK_MS: u64 = 30_000;
 
-pub fn route_config(config: &Config) -> Value {
-    let mut weir = vec![rewritten(config)];
-    if config.unmatched_cluster.is_some() {
-        weir.insert(0, passed(config));
-    }
-    weir.extend(PATHS.iter().map(|path| incoming(config, path)));
-    weir.push(outside(config));
+/// What no provider sees: what the route has read; x-forwarded-proto, without which Envoy finds no route, so that the
+/// filter leaves it; and what an operator's router adds, which does not keep that back.
+fn to_no_provider(options: &Options) -> Vec<&'static str> {
+    let routers = ["x-envoy-attempt-count", "x-envoy-expected-rq-timeout-ms", "x-envoy-original-host"];
+    let routers = routers.into_iter().filter(|_| options.merged);
+    [CLUSTER_HEADER, AUTHORITY_HEADER, "x-forwarded-proto"].into_iter().chain(routers).collect()
+}
+
+/// What such a router adds to answers.
+const ROUTERS_ANSWER: [&str; 3] = ["x-envoy-upstream-service-time", "x-envoy-attempt-count", "x-envoy-overloaded"];
+
+pub fn route_config(config: &Config, options: &Options) -> Value {
+    let mut weir = own_routes(config, options);
+    weir.push(outside(config, options));
     // Envoy refuses a host that stands twice.
     let hosts: BTreeSet<_> = config.scope.hosts.iter().collect();
     let virtual_hosts = if hosts.is_empty() {
@@ -44,7 +48,7 @@ pub fn route_config(config: &Config) -> Value {
     } else {
         json!([
             {"name": "weir", "domains": hosts, "routes": weir},
-            {"name": "outside", "domains": ["*"], "routes": [outside(config)]},
+            {"name": "outside", "domains": ["*"], "routes": [outside(config, options)]},
         ])
     };
     json!({
@@ -57,87 +61,118 @@ pub fn route_config(config: &Config) -> Value {
     })
 }
 
+/// Weir's own, to stand before all others of their host.
+pub fn own_routes(config: &Config, options: &Options) -> Vec<Value> {
+    let passed = config.unmatched_cluster.iter().map(|_| passed(config, options));
+    let incoming = PATHS.iter().map(|path| incoming(config, options, path));
+    passed.chain([rewritten(config, options)]).chain(incoming).collect()
+}
+
 /// What the filter has rewritten for a provider.
-fn rewritten(config: &Config) -> Value {
+fn rewritten(config: &Config, options: &Options) -> Value {
     let routing = json!({"name": CLUSTER_HEADER, "present_match": true});
-    json!({
+    let mut route = json!({
         "name": TO_MODEL,
         "match": {"prefix": "/", "headers": [routing]},
-        "request_body_buffer_limit": buffer_limit(config),
-        "route": to_model(config),
-        // What the route has read is not for the provider. Envoy finds no route without x-forwarded-proto, so the filter
-        // leaves that one for here too.
-        "typed_per_filter_config": take_off(&[CLUSTER_HEADER, AUTHORITY_HEADER, "x-forwarded-proto"]),
-    })
-}
-
-/// What the filter lets pass to `unmatched_cluster`, as it came: that has no host of a provider's.
-fn passed(config: &Config) -> Value {
-    let routing = json!({"name": CLUSTER_HEADER, "present_match": true});
-    let without_host = json!({"name": AUTHORITY_HEADER, "present_match": true, "invert_match": true});
-    json!({
-        "name": "unmatched",
-        "match": {"prefix": "/", "headers": [routing, without_host]},
-        "request_body_buffer_limit": buffer_limit(config),
-        "route": {"cluster_header": CLUSTER_HEADER, "timeout": "0s", "idle_timeout": seconds(idle_timeout_ms(config))},
-        "typed_per_filter_config": take_off(&[CLUSTER_HEADER]),
-    })
-}
-
-/// Behind the route, by an upstream filter: a route takes headers off before it rewrites the host from one of them.
-fn take_off(names: &[&str]) -> Value {
-    let removed: Vec<_> = names.iter().map(|name| json!({"remove": name})).collect();
-    json!({ROUTING_HEADERS: {
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
-        "mutations": {"request_mutations": removed},
-    }})
-}
-
-/// A request as its client sent it. The filter answers it or rewrites it before this route's action can.
-fn incoming(config: &Config, path: &Path) -> Value {
-    let (kind, action) = match path.target {
-        // For its timeout, and since Envoy heeds the limit on a route to a cluster alone.
-        Target::Query { .. } => ("route", to_model(config)),
-        Target::Local(_) => ("direct_response", json!({"status": 404})),
-    };
-    let mut route = json!({
-        "name": format!("weir:{}", path.pattern),
-        // Of any method: a wrong one is the filter's to refuse.
-        "match": matcher(path.pattern),
-        "request_body_buffer_limit": buffer_limit(config),
-        kind: action,
+        "request_body_buffer_limit": filters::buffer_limit(config),
+        "route": to_model(config, options),
+        "typed_per_filter_config": take_off(&to_no_provider(options), config, options),
     });
-    if let (Some(per_route), Some(route)) = (jwt::per_route(config), route.as_object_mut()) {
-        route.insert("typed_per_filter_config".into(), json!({jwt::FILTER: per_route}));
+    if options.merged {
+        route["response_headers_to_remove"] = json!(ROUTERS_ANSWER);
     }
     route
 }
 
-/// Per route, so that what passes keeps Envoy's own bound. Twice the filter's limit: it answers 413 first.
-fn buffer_limit(config: &Config) -> u64 {
-    (config.max_request_bytes as u64).saturating_mul(2)
-}
-
-fn to_model(config: &Config) -> Value {
+/// What the filter lets pass to `unmatched_cluster`, as it came: that has no host of a provider's.
+fn passed(config: &Config, options: &Options) -> Value {
+    let routing = json!({"name": CLUSTER_HEADER, "present_match": true});
+    let mut per_filter = take_off(&[CLUSTER_HEADER], config, options);
+    if options.unpaused {
+        let off = "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute";
+        per_filter.insert(filters::BUFFER.to_owned(), json!({"@type": off, "disabled": true}));
+    }
+    let without_host = json!({"name": AUTHORITY_HEADER, "present_match": true, "invert_match": true});
     json!({
-        "cluster_header": CLUSTER_HEADER,
-        "host_rewrite_header": AUTHORITY_HEADER,
-        // A stream is cut by silence alone, never by its length; an attempt's own timeout is a header that the filter sets.
-        "timeout": "0s",
-        "idle_timeout": seconds(idle_timeout_ms(config)),
-        "retry_policy": {
-            // The filter sets x-envoy-max-retries to what a request's plan has left, 0 included.
-            "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-status-codes",
-            "retriable_status_codes": [401, 403, 429],
-            "num_retries": MAX_RETRIES,
-            // The next attempt is for somebody else: there is nothing to wait for.
-            "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.005s"},
-        },
+        "name": "unmatched",
+        "match": {"prefix": "/", "headers": [routing, without_host]},
+        "request_body_buffer_limit": filters::buffer_limit(config),
+        "route": {"cluster_header": CLUSTER_HEADER, "timeout": "0s", "idle_timeout": seconds(idle_timeout_ms(config))},
+        "typed_per_filter_config": per_filter,
     })
 }
 
+/// Behind the route, by an upstream filter: a route takes headers off before it rewrites the host from one of them. The
+/// filters before the router are on here too: should the routing header come from a client after all, they see it.
+fn take_off(names: &[&str], config: &Config, options: &Options) -> Map<String, Value> {
+    let removed: Vec<_> = names.iter().map(|name| json!({"remove": name})).collect();
+    let mut per_filter = filters::switched_on(config, options);
+    per_filter.insert(
+        filters::ROUTING_HEADERS.to_owned(),
+        json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
+            "mutations": {"request_mutations": removed},
+        }),
+    );
+    per_filter
+}
+
+/// A request as its client sent it. The filter answers it or rewrites it before this route's action can.
+fn incoming(config: &Config, options: &Options, path: &Path) -> Value {
+    let (kind, action) = match path.target {
+        // For its timeout, and since Envoy heeds the limit on a route to a cluster alone.
+        Target::Query { .. } => ("route", to_model(config, options)),
+        Target::Local(_) => ("direct_response", json!({"status": 404})),
+    };
+    let mut per_filter = filters::switched_on(config, options);
+    per_filter.extend(jwt::per_route(config).map(|required| (jwt::FILTER.to_owned(), required)));
+    let mut route = json!({
+        "name": format!("weir:{}", path.pattern),
+        // Of any method: a wrong one is the filter's to refuse.
+        "match": matcher(path.pattern),
+        "request_body_buffer_limit": filters::buffer_limit(config),
+        kind: action,
+    });
+    if !per_filter.is_empty() {
+        route["typed_per_filter_config"] = per_filter.into();
+    }
+    route
+}
+
+fn to_model(config: &Config, options: &Options) -> Value {
+    let mut retry_policy = json!({
+        // The filter sets x-envoy-max-retries to what a request's plan has left, 0 included.
+        "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-status-codes",
+        "retriable_status_codes": [401, 403, 429],
+        "num_retries": MAX_RETRIES,
+        // The next attempt is for somebody else: there is nothing to wait for.
+        "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.005s"},
+    });
+    if options.version.chain() == Chain::Aggregate {
+        retry_policy["retry_priority"] = json!({
+            "name": "envoy.retry_priorities.previous_priorities",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+                "update_frequency": 1,
+            },
+        });
+    }
+    let mut action = json!({
+        "cluster_header": CLUSTER_HEADER,
+        // A stream is cut by silence alone, never by its length; an attempt's own timeout is a header that the filter sets.
+        "timeout": "0s",
+        "idle_timeout": seconds(idle_timeout_ms(config)),
+        "retry_policy": retry_policy,
+    });
+    if !options.unpaused {
+        // There the attempt role sets the host, which it must find as the client sent it.
+        action["host_rewrite_header"] = AUTHORITY_HEADER.into();
+    }
+    action
+}
+
 /// Everything else, as if Weir were not there: the gateway role is not even in such a request's chain.
-fn outside(config: &Config) -> Value {
+fn outside(config: &Config, options: &Options) -> Value {
     let (kind, action) = match &config.unmatched_cluster {
         Some(cluster) => ("route", json!({"cluster": cluster, "timeout": "0s"})),
         None => ("direct_response", json!({"status": 404})),
@@ -146,14 +181,8 @@ fn outside(config: &Config) -> Value {
         "name": "outside",
         "match": {"prefix": "/"},
         kind: action,
-        "typed_per_filter_config": switched_off(config),
+        "typed_per_filter_config": filters::switched_off(config, options),
     })
-}
-
-fn switched_off(config: &Config) -> Value {
-    let roles = config.rls.iter().map(|_| wasm::RESTORE).chain([wasm::GATEWAY]);
-    let off = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true});
-    roles.map(|role| (wasm::name(role), off.clone())).collect()
 }
 
 /// Envoy's idle timer does not start anew with a retry: it must outlast all the attempts of a plan.

@@ -1,11 +1,12 @@
-//! Which Envoys a bootstrap can be made for. One mechanism serves them all: composite clusters chosen by a header. A
-//! version that needs another one gets it here and in `clusters`, nowhere else.
+//! Which Envoys a configuration can be made for, and what sets them apart: how a plan's clusters become the one that a
+//! route can name. Whatever else a version needs otherwise is asked for here too, nowhere else.
 
 use std::{fmt, str::FromStr};
 
 /// Every version here is one whose binary accepted what is rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EnvoyVersion {
+    V1_36,
     V1_37,
     V1_38,
     V1_39,
@@ -13,16 +14,35 @@ pub enum EnvoyVersion {
 }
 
 impl EnvoyVersion {
-    pub const ALL: [Self; 4] = [Self::V1_37, Self::V1_38, Self::V1_39, Self::V1_40];
+    pub const ALL: [Self; 5] = [Self::V1_36, Self::V1_37, Self::V1_38, Self::V1_39, Self::V1_40];
+
+    /// What makes one cluster of a plan's.
+    pub const fn chain(self) -> Chain {
+        match self {
+            Self::V1_36 => Chain::Aggregate,
+            Self::V1_37 | Self::V1_38 | Self::V1_39 | Self::V1_40 => Chain::Composite,
+        }
+    }
 
     const fn minor(self) -> &'static str {
         match self {
+            Self::V1_36 => "1.36",
             Self::V1_37 => "1.37",
             Self::V1_38 => "1.38",
             Self::V1_39 => "1.39",
             Self::V1_40 => "1.40",
         }
     }
+}
+
+/// The kind of cluster that holds a plan's clusters in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chain {
+    /// Attempt n goes to cluster n, whether a host of it lives or not.
+    Composite,
+    /// Each cluster is a priority; a retry leaves out those that were tried, and a cluster without a host is passed over:
+    /// so the attempt role asks where it goes (docs/decisions/0020-versions-of-envoy.md).
+    Aggregate,
 }
 
 impl fmt::Display for EnvoyVersion {
@@ -42,11 +62,23 @@ impl FromStr for EnvoyVersion {
         let is_number = patch.is_none_or(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
         known.filter(|_| is_number).ok_or_else(|| {
             let all: Vec<_> = Self::ALL.map(Self::minor).into();
-            format!(
-                "expected a supported Envoy version, one of {}, found `{text}` (1.36 is not built yet)",
-                all.join(", ")
-            )
+            format!("found `{text}`, expected a supported Envoy, one of {}{}", all.join(", "), why_not(text))
         })
+    }
+}
+
+/// What there is to say of a version that is none of ours.
+fn why_not(text: &str) -> &'static str {
+    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.').map(|part| part.parse::<u32>().ok());
+    let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else { return "" };
+    if numbers.any(|number| number.is_none()) {
+        ""
+    } else if (major, minor) < (1, 36) {
+        ": it is too old, since a route's own buffer limit came with 1.36"
+    } else if (major, minor) > (1, 40) {
+        ": it is newer than any that Weir was tested with; render for 1.40 and run `envoy --mode validate` on what comes out"
+    } else {
+        ""
     }
 }
 
@@ -62,7 +94,8 @@ mod tests {
             ("v1.39.0", Some(EnvoyVersion::V1_39)),
             ("1.40", Some(EnvoyVersion::V1_40)),
             ("1.40.0", Some(EnvoyVersion::V1_40)),
-            ("1.36", None),
+            ("1.36.2", Some(EnvoyVersion::V1_36)),
+            ("1.35", None),
             ("1.41.0", None),
             ("1.4", None),
             ("1.400", None),
@@ -76,7 +109,12 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(text.parse::<EnvoyVersion>().ok(), expected, "{text}");
         }
-        let message = "1.36.2".parse::<EnvoyVersion>().unwrap_err();
-        assert!(message.contains("1.37, 1.38, 1.39, 1.40") && message.contains("1.36.2"), "{message}");
+        for (text, reason) in
+            [("1.35.9", "too old"), ("1.9", "too old"), ("1.41.0", "newer"), ("2.0", "newer"), ("new", "one of")]
+        {
+            let message = text.parse::<EnvoyVersion>().unwrap_err();
+            let is_whole = message.contains("1.36, 1.37, 1.38, 1.39, 1.40") && message.contains(text);
+            assert!(is_whole && message.contains(reason), "{message}");
+        }
     }
 }

@@ -8,30 +8,40 @@ use super::bootstrap::Options;
 
 /// Decides once per request.
 pub const GATEWAY: &str = "gateway";
+/// The same where it cannot pause on headers.
+pub const GATEWAY_UNPAUSED: &str = "gateway-unpaused";
 /// Runs once per attempt.
 pub const ATTEMPT: &str = "attempt";
+/// The same behind aggregate clusters.
+pub const ATTEMPT_BY_HOST: &str = "attempt-by-host";
 
 /// Keeps the request's headers for access logs, where the gateway waits for an engine's verdict.
 pub const RESTORE: &str = "restore";
 
 pub const TYPE_URL: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
-/// The filter's name, by which a route may switch it off.
-pub fn name(role: &str) -> String {
-    format!("weir.{role}")
+/// Their filters' names, by which a route may switch them on.
+pub const GATEWAY_NAME: &str = "weir.gateway";
+pub const RESTORE_NAME: &str = "weir.restore";
+const ATTEMPT_NAME: &str = "weir.attempt";
+
+fn name(role: &str) -> &'static str {
+    match role {
+        ATTEMPT | ATTEMPT_BY_HOST => ATTEMPT_NAME,
+        RESTORE => RESTORE_NAME,
+        _ => GATEWAY_NAME,
+    }
 }
 
 /// The HTTP filter for `role`, which is the plugin's `root_id`.
 pub fn filter(role: &str, config: &Config, policy_json: &str, options: &Options) -> Value {
-    json!({
+    let mut filter = json!({
         "name": name(role),
         "typed_config": {
             "@type": TYPE_URL,
             "config": {
                 "name": name(role),
                 "root_id": role,
-                // Without it a pause on the request's headers never sees the body.
-                "allow_on_headers_stop_iteration": true,
                 // After a trap the VM is made anew; until then requests are refused, never waved through.
                 "failure_policy": "FAIL_RELOAD",
                 "vm_config": {
@@ -54,5 +64,10 @@ pub fn filter(role: &str, config: &Config, policy_json: &str, options: &Options)
                 },
             },
         },
-    })
+    });
+    if role != GATEWAY_UNPAUSED {
+        // Without it a pause on the request's headers never sees the body.
+        filter["typed_config"]["config"]["allow_on_headers_stop_iteration"] = true.into();
+    }
+    filter
 }

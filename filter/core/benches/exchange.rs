@@ -195,13 +195,13 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::SetResponseHeader(..) => "set response header",
         Effect::RemoveResponseHeader(_) => "remove response header",
         Effect::ReplaceResponseChunk(_) => "replace response chunk",
-        Effect::SetState(..) => "set filter state",
+        Effect::SetState(..) | Effect::NameContext(_) => "set filter state",
         Effect::Count(..) | Effect::Move(..) => "add to metric",
         Effect::Warn(_) => "log",
         Effect::Ask(_) => "callout",
         Effect::Report(_) => "(report to the outbox)",
         Effect::Record(_) => "(row to the outbox)",
-        Effect::Reply(_) => "reply",
+        Effect::InContext(..) | Effect::ForgetRoute | Effect::Reply(_) => "reply",
     }
 }
 

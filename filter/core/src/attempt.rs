@@ -5,11 +5,17 @@
 use std::rc::Rc;
 
 mod notes;
+mod place;
 mod translate;
+mod whole;
 
 pub use self::translate::REFUSED_HEADER;
-use self::translate::{Body, Translated};
+use self::{
+    translate::{Body, Translated},
+    whole::Sent,
+};
 pub use notes::{Failure, Handover, Note, read_notes};
+pub use place::HOST_CLUSTER;
 
 use crate::{
     config::{Endpoint, ServedEntity},
@@ -25,6 +31,9 @@ pub const PLAN: &str = "weir.plan";
 /// Filter state `wasm.weir.attempts`: [`Note`]s of the attempts that failed, in order.
 pub const ATTEMPTS: &str = "weir.attempts";
 
+/// Filter state `wasm.weir.context`: the number of the attempt's context, where [`crate::unpaused`] needs it.
+pub const CONTEXT: &str = "weir.context";
+
 /// Marks an answer whose body is not the caller's to see, for the gateway role, which takes it off.
 pub const DISOWNED_HEADER: &str = "x-weir-disowned";
 
@@ -33,6 +42,10 @@ pub const DISOWNED_HEADER: &str = "x-weir-disowned";
 pub struct Attempt {
     gateway: Rc<Gateway>,
     in_force: InForce,
+    /// The chosen host says whose turn it is, not the attempt's number.
+    goes_by_host: bool,
+    /// What is to be put back: see [`whole`].
+    sent: Option<Box<Sent>>,
     phase: Phase,
 }
 
@@ -66,12 +79,17 @@ impl Attempt {
     /// under way. `in_force` finds it, since the gateway role's stream holds it. Where it does not (the other role runs in
     /// another VM), the attempt fails, and the caller hears that no model could be reached.
     pub fn new(gateway: Rc<Gateway>, in_force: InForce) -> Self {
-        Self { gateway, in_force, phase: Phase::AwaitHeaders }
+        Self { gateway, in_force, goes_by_host: false, sent: None, phase: Phase::AwaitHeaders }
+    }
+
+    /// Behind aggregate clusters.
+    pub fn by_host(gateway: Rc<Gateway>, in_force: InForce) -> Self {
+        Self { goes_by_host: true, ..Self::new(gateway, in_force) }
     }
 
     pub fn handle(&mut self, input: Input, host: &impl Host) -> Step {
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
-        let (phase, step) = match (phase, input) {
+        let (phase, mut step) = match (phase, input) {
             (Phase::AwaitHeaders, Input::RequestHeaders { end }) => self.begin(end, host),
             (Phase::AwaitBody { handover, number, started_at, .. }, Input::RequestBody { size, end: false }) => {
                 (Phase::AwaitBody { handover, number, started_at, size }, paused())
@@ -97,17 +115,18 @@ impl Attempt {
             (phase, _) => (phase, Step::default()),
         };
         self.phase = phase;
+        self.put_back(input, &mut step.effects);
         step
     }
 
     fn begin(&mut self, end: bool, host: &impl Host) -> (Phase, Step) {
         let started_at = host.now();
-        let number = attempt_number(host);
         let Some(plan) = host.property(&[PLAN]).filter(|_| !end) else {
             return (Phase::AwaitAnswer { started_at }, Step::default());
         };
+        let number = attempt_number(host).max(1);
         // The gateway role has addressed the first attempt.
-        if number <= 1 && !Handover::translates_first(&plan) {
+        if number == 1 && !self.goes_by_host && !Handover::is_first_ours(&plan) {
             return (Phase::AwaitAnswer { started_at }, Step::default());
         }
         // The body is waited for also where it will not go: without the pause it could not be taken off any more.
@@ -117,20 +136,29 @@ impl Attempt {
         {
             self.gateway = planned;
         }
+        let (number, mut effects) = if self.goes_by_host { self.place(&handover, host) } else { (number, Vec::new()) };
+        if number == 1 && self.goes_by_host && !Handover::is_first_ours(&plan) {
+            return (Phase::AwaitAnswer { started_at }, Step::default());
+        }
+        let is_whole = handover.is_whole;
+        if is_whole {
+            self.sent = Some(Box::new(Sent::new(handover.endpoint, host)));
+            effects.push(Effect::NameContext(CONTEXT));
+        }
         let is_ready = |(_, entity): (_, &ServedEntity)| entity.credential.is_ready(|| started_at);
         // An entity without its token counts as failed, which is what becomes of one that is not known.
-        let is_lost = !self.entity(&handover, number.max(1)).is_none_or(is_ready);
+        let is_lost = !self.entity(&handover, number).is_none_or(is_ready);
         if is_lost {
             handover = Handover::default();
         }
-        if number <= 1 {
-            return (Phase::AwaitBody { handover, number: 1, started_at, size: 0 }, paused());
+        if number == 1 && !is_whole {
+            return (Phase::AwaitBody { handover, number, started_at, size: 0 }, paused());
         }
         let Some((endpoint, entity)) = self.entity(&handover, number) else {
             return (Phase::AwaitBody { handover, number, started_at, size: 0 }, paused());
         };
-        let mut effects = Vec::with_capacity(8);
-        provider::address(endpoint, entity, handover.call, ":authority", None, || started_at, &mut effects);
+        let headers = self.sent.as_ref().and_then(|sent| sent.scrub(entity, number, &mut effects));
+        provider::address(endpoint, entity, handover.call, ":authority", headers, || started_at, &mut effects);
         (Phase::AwaitBody { handover, number, started_at, size: 0 }, Step { effects, verdict: Verdict::Pause })
     }
 

@@ -36,6 +36,7 @@ mod verdict;
 use std::rc::Rc;
 
 pub(crate) use headers::is_host_in_scope;
+pub(crate) use own::is_steering;
 
 use crate::{
     gateway::Gateway,
@@ -47,6 +48,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Exchange {
     gateway: Rc<Gateway>,
+    /// The attempt role makes the first attempt's request too: see [`crate::unpaused`].
+    is_unpaused: bool,
     phase: Phase,
 }
 
@@ -67,7 +70,11 @@ enum Phase {
 
 impl Exchange {
     pub fn new(gateway: Rc<Gateway>) -> Self {
-        Self { gateway, phase: Phase::AwaitHeaders }
+        Self { gateway, is_unpaused: false, phase: Phase::AwaitHeaders }
+    }
+
+    pub(crate) fn unpaused(gateway: Rc<Gateway>) -> Self {
+        Self { is_unpaused: true, ..Self::new(gateway) }
     }
 
     /// Takes one input. Apply the step's effects in order, its verdict last, before the next input.
@@ -75,7 +82,9 @@ impl Exchange {
         let gateway = &*self.gateway;
         let phase = std::mem::replace(&mut self.phase, Phase::Settled);
         let (phase, step) = match (phase, input) {
-            (Phase::AwaitHeaders, Input::RequestHeaders { end }) => headers::begin(gateway, end, host),
+            (Phase::AwaitHeaders, Input::RequestHeaders { end }) => {
+                headers::begin(gateway, self.is_unpaused, end, host)
+            }
             (Phase::AwaitBody(phase), Input::RequestBody { size, end }) => phase.body(gateway, size, end, host),
             (Phase::AwaitBody(phase), Input::RequestTrailers) => phase.trailers(gateway, host),
             (Phase::AwaitBody(phase), Input::ResponseHeaders { .. }) => phase.answered_by_envoy(host),
@@ -119,7 +128,7 @@ impl Step {
         Self { effects, verdict: Verdict::Continue }
     }
 
-    fn wait() -> Self {
+    pub(crate) fn wait() -> Self {
         Self { effects: Vec::new(), verdict: Verdict::Pause }
     }
 

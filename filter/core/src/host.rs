@@ -107,6 +107,12 @@ pub enum Effect {
     ReplaceResponseChunk(Vec<u8>),
     /// Sets filter state `wasm.<key>`, which the attempt role and access logs read.
     SetState(&'static str, Vec<u8>),
+    /// Sets filter state `wasm.<key>` to the number of the context that runs, for [`Effect::InContext`].
+    NameContext(&'static str),
+    /// Has these done as if the context of that number ran, where it is still there.
+    InContext(u32, Vec<Effect>),
+    /// Envoy looks the route up anew, by headers that a filter behind this one has set.
+    ForgetRoute,
     /// Adds to a counter.
     Count(crate::metrics::Metric, u64),
     /// Moves a gauge.

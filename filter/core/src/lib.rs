@@ -41,5 +41,6 @@ pub mod sigv4;
 pub mod time;
 pub mod tokens;
 pub mod translate;
+pub mod unpaused;
 pub mod usage;
 mod wire;

@@ -10,6 +10,9 @@ pub const CLUSTER_HEADER: &str = "x-weir-cluster";
 /// would be looked up among the routes of another host.
 pub const AUTHORITY_HEADER: &str = "x-weir-authority";
 
+/// Both: they are Weir's to set, whatever a client sends.
+pub const HOP_HEADERS: [&str; 2] = [CLUSTER_HEADER, AUTHORITY_HEADER];
+
 /// Every path, in no particular order; `{name}` stands for one segment that is not empty.
 pub const PATHS: &[Path] = &[
     query("/v1/chat/completions", Shape::OpenAi, Some(Api::Chat)),

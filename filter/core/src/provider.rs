@@ -9,7 +9,7 @@ use crate::{
     headers::Headers,
     host::Effect,
     reply::text,
-    sigv4,
+    restore, sigv4,
     translate::{Target, provider::Wire},
 };
 
@@ -71,6 +71,11 @@ pub fn scrub_request(headers: &Headers, primary: &ServedEntity, effects: &mut Ve
             effects.push(Effect::RemoveRequestHeader(Cow::Owned(name.to_owned())));
         }
     }
+}
+
+/// Whether a header may be in a request whose first provider is not known yet: some API defines it, or an access log reads it.
+pub fn may_go_on(name: &str) -> bool {
+    FORWARDED.contains(&name) || OF_API.iter().any(|(_, known)| *known == name) || restore::RESTORED.contains(&name)
 }
 
 /// Leaves nothing that one provider alone may see: for an attempt whose entity is not known.

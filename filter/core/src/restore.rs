@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Request headers that the provider must not see but an access log may: they come back with the answer.
-const RESTORED: [&str; 4] = [":path", ":authority", "user-agent", "x-request-id"];
+pub const RESTORED: [&str; 4] = [":path", ":authority", "user-agent", "x-request-id"];
 
 /// Puts back what the client sent.
 pub fn restore(sent: &Headers, effects: &mut Vec<Effect>) {

@@ -34,6 +34,14 @@ pub enum MetricKind {
 // Newer linkers take an undefined symbol for a mistake, unless the module that it comes from is named.
 #[cfg_attr(target_arch = "wasm32", link(wasm_import_module = "env"))]
 unsafe extern "C" {
+    pub fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        arguments: *const u8,
+        arguments_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> i32;
     pub fn proxy_continue_stream(kind: i32) -> i32;
     pub fn proxy_define_metric(kind: i32, name: *const u8, name_size: usize, id: *mut u32) -> i32;
     pub fn proxy_done() -> i32;
@@ -65,6 +73,7 @@ unsafe extern "C" {
         value: *const u8,
         value_size: usize,
     ) -> i32;
+    pub fn proxy_set_effective_context(context: u32) -> i32;
     pub fn proxy_set_header_map_pairs(map: i32, pairs: *const u8, pairs_size: usize) -> i32;
     pub fn proxy_send_local_response(
         status: u32,

@@ -11,6 +11,8 @@ pub struct Handover {
     /// Whether the first attempt is the attempt role's too, since it is to be translated or has no token: else the gateway role has
     /// made its request.
     pub translates_first: bool,
+    /// Whether every attempt makes its request of what the client sent: the gateway role could not ([`crate::unpaused`]).
+    pub is_whole: bool,
     pub call: Call,
     /// [`crate::config::Config::hash`]: indices mean nothing in another configuration.
     pub config: String,
@@ -25,6 +27,7 @@ impl Default for Handover {
     fn default() -> Self {
         Self {
             translates_first: false,
+            is_whole: false,
             call: Call { api: Api::Chat, stream: false },
             config: String::new(),
             endpoint: 0,
@@ -35,14 +38,15 @@ impl Default for Handover {
 }
 
 impl Handover {
-    /// Words, split by spaces: the API's letter with `s` for a stream and `t` where the first attempt is translated, the
-    /// hash, then numbers.
+    /// Words, split by spaces: the API's letter with `s` for a stream, `w` for whole requests and `t` where the first attempt is
+    /// translated, the hash, then numbers.
     pub fn write(&self) -> Vec<u8> {
         let Range { start, end } = &self.model_range;
         let letter = self.call.api.letter();
         let stream = if self.call.stream { "s" } else { "" };
+        let whole = if self.is_whole { "w" } else { "" };
         let translates = if self.translates_first { "t" } else { "" };
-        let mut words = format!("{letter}{stream}{translates} {} {start} {end} {}", self.config, self.endpoint);
+        let mut words = format!("{letter}{stream}{whole}{translates} {} {start} {end} {}", self.config, self.endpoint);
         for entity in &self.entities {
             words.push(' ');
             words.push_str(&entity.to_string());
@@ -50,9 +54,9 @@ impl Handover {
         words.into_bytes()
     }
 
-    /// Of what was written, without reading the rest.
-    pub fn translates_first(state: &[u8]) -> bool {
-        state.iter().skip(1).take_while(|byte| **byte != b' ').any(|byte| *byte == b't')
+    /// Whether the first attempt's request is the attempt role's; of what was written, without reading the rest.
+    pub fn is_first_ours(state: &[u8]) -> bool {
+        state.iter().skip(1).take_while(|byte| **byte != b' ').any(|byte| matches!(byte, b't' | b'w'))
     }
 
     pub fn read(state: &[u8]) -> Option<Self> {
@@ -60,12 +64,13 @@ impl Handover {
         let mut letters = words.next()?.chars();
         let call = Call { api: Api::of_letter(letters.next()?)?, stream: letters.as_str().starts_with('s') };
         let translates_first = letters.as_str().ends_with('t');
+        let is_whole = letters.as_str().contains('w');
         let config = words.next()?.to_owned();
         let mut numbers = words.map(|word| word.parse::<usize>().ok());
         let model_range = numbers.next()??..numbers.next()??;
         let endpoint = numbers.next()??;
         let entities = numbers.collect::<Option<_>>()?;
-        Some(Self { translates_first, call, config, endpoint, entities, model_range })
+        Some(Self { translates_first, is_whole, call, config, endpoint, entities, model_range })
     }
 }
 

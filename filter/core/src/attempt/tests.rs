@@ -8,14 +8,19 @@ use crate::{api::Api, provider::Call};
 
 #[test]
 fn a_handover_is_read_as_it_was_written() {
-    for (entities, stream, translates_first) in
-        [(vec![0], false, false), (vec![2, 0, 1], true, false), (vec![1], false, true), (vec![1], true, true)]
-    {
+    for (entities, stream, is_whole, translates_first) in [
+        (vec![0], false, false, false),
+        (vec![2, 0, 1], true, false, false),
+        (vec![1], false, false, true),
+        (vec![1], true, false, true),
+        (vec![1], false, true, false),
+        (vec![1], true, true, true),
+    ] {
         // The letter of completions is a `t` too.
         let call = Call { api: Api::Completions, stream };
         let config = "5e884898da280471".into();
-        let handover = Handover { translates_first, call, config, endpoint: 7, entities, model_range: 9..18 };
-        assert_eq!(Handover::translates_first(&handover.write()), translates_first);
+        let handover = Handover { translates_first, is_whole, call, config, endpoint: 7, entities, model_range: 9..18 };
+        assert_eq!(Handover::is_first_ours(&handover.write()), translates_first || is_whole);
         assert_eq!(Handover::read(&handover.write()), Some(handover));
     }
     let broken: [&[u8]; 8] = [

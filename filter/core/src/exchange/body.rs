@@ -200,9 +200,10 @@ fn first_attempt(
     // Each attempt translates afresh what the caller sent, so what goes from here is still in his words.
     // And each looks for its token, which one that has none must not go without.
     let translates_first = way(api, &entity.provider) != Some(Way::Same) || !entity.credential.is_ready(|| host.now());
-    if fallbacks > 0 || translates_first {
+    if fallbacks > 0 || translates_first || facts.is_unpaused {
         let handover = Handover {
             translates_first,
+            is_whole: facts.is_unpaused,
             call,
             config: gateway.config.hash.clone(),
             endpoint: facts.endpoint.unwrap_or_default(),

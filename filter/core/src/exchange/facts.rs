@@ -44,6 +44,8 @@ pub struct Facts {
     pub payload: Option<Box<Payload>>,
     /// To be counted if the provider does not.
     pub prompt: KeptBody,
+    /// See [`super::Exchange`].
+    pub is_unpaused: bool,
     headers: Headers,
 }
 
@@ -68,6 +70,7 @@ impl Facts {
             would_limit: None,
             payload: None,
             prompt: KeptBody::default(),
+            is_unpaused: false,
             headers,
         }
     }

@@ -2,25 +2,35 @@
 
 use super::{Gateway, Phase, body::AwaitBody, close::Replied, facts::Facts, look::AwaitLook, own};
 use crate::{
-    host::{Host, Step},
+    host::{Effect, Host, Step},
     identity,
-    paths::{self, Local, Matched, Target},
+    paths::{self, CLUSTER_HEADER, Local, Matched, Target},
     policy,
     reply::Denied,
     request::InvalidRequest,
 };
 
 /// Everything outside the scope goes on untouched, after one or two single reads.
-pub fn begin(gateway: &Gateway, end: bool, host: &impl Host) -> (Phase, Step) {
+pub fn begin(gateway: &Gateway, is_unpaused: bool, end: bool, host: &impl Host) -> (Phase, Step) {
     let path = host.request_header(":path").unwrap_or_default();
     let matched = std::str::from_utf8(&path).ok().and_then(paths::resolve);
     let Some(matched) = matched.filter(|_| is_host_in_scope(gateway, host)) else {
-        return (Phase::Outside, Step::default());
+        return (Phase::Outside, without_routing_header(host));
     };
-    let facts = Facts::new(host.request_headers(), matched.pattern, matched.target, host);
+    let mut facts = Facts::new(host.request_headers(), matched.pattern, matched.target, host);
+    facts.is_unpaused = is_unpaused;
     match admit(gateway, facts, &matched, end, host) {
         Ok(answer) => answer,
         Err(refused) => refused.reply(),
+    }
+}
+
+/// Envoy takes the routing header off before this (`weir render`). Where an operator's listener does not, no client shall
+/// name a cluster all the same.
+fn without_routing_header(host: &impl Host) -> Step {
+    match host.request_header(CLUSTER_HEADER) {
+        Some(_) => Step::next(vec![Effect::RemoveRequestHeader(CLUSTER_HEADER.into())]),
+        None => Step::default(),
     }
 }
 

@@ -56,14 +56,17 @@ pub fn for_caller(
     Some(body.map_or_else(unknown, |body| reply::json(&body, &facts.id)))
 }
 
+pub fn is_steering(name: &str) -> bool {
+    STEERING.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// An endpoint or a model that the policy does not know: refused, or passed on with nothing but the door's own headers
 /// taken off. The router is told not to try it again: the retries of Weir's route are for plans.
 pub fn unmatched(gateway: &Gateway, facts: Facts, name: &str) -> Result<(Phase, Step), Box<Replied>> {
     let Unmatched::Pass { cluster } = &gateway.config.unmatched else {
         return Err(Replied::new(facts, Denied::UnknownEndpoint { name: name.to_owned() }));
     };
-    let spoofable = |name: &&str| STEERING.iter().any(|prefix| name.starts_with(prefix));
-    let removed = facts.headers().iter().map(|(name, _)| name).filter(spoofable);
+    let removed = facts.headers().iter().map(|(name, _)| name).filter(|name| is_steering(name));
     let mut effects: Vec<Effect> =
         removed.map(|name| Effect::RemoveRequestHeader(Cow::Owned(name.to_owned()))).collect();
     effects.push(Effect::SetRequestHeader(CLUSTER_HEADER.into(), reply::text(cluster.clone())));

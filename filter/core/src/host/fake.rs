@@ -85,6 +85,12 @@ impl FakeHost {
                     self.called("set_state");
                     self.set_property(key, &value);
                 }
+                Effect::NameContext(key) => self.set_property(key, &CONTEXT.to_le_bytes()),
+                Effect::InContext(number, effects) => {
+                    assert_eq!(number, CONTEXT);
+                    self.apply(effects);
+                }
+                Effect::ForgetRoute => self.called("forget_route"),
                 Effect::Count(metric, count) => self.counts.borrow_mut().push((metric, count)),
                 Effect::Move(metric, offset) => self.moves.borrow_mut().push((metric, offset)),
                 Effect::Warn(line) => self.lines.borrow_mut().push(line),
@@ -108,6 +114,9 @@ impl FakeHost {
         *count = count.saturating_add(1);
     }
 }
+
+/// The number of whatever context is asked.
+const CONTEXT: u32 = 7;
 
 /// As Envoy does: the first value of that name is replaced and the others go, or a header is added at the end.
 fn set(headers: &RefCell<Headers>, name: &str, value: Option<&[u8]>) {

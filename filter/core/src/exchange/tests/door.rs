@@ -152,16 +152,16 @@ fn the_key_says_who_calls_whatever_a_header_says() {
 }
 
 #[test]
-fn outside_the_scope_costs_two_reads_at_most() {
+fn outside_the_scope_costs_three_reads_at_most_and_names_no_cluster() {
     let mut policy = policy();
     policy["scope"] = json!({"hosts": ["ai.example.com"]});
     let rig = Rig::new(&policy);
     let rows = [
-        (":path", "/v2/other", 1),
-        (":path", "/v1/chat/completions/", 1),
-        (":path", "/serving-endpoints//invocations", 1),
-        (":authority", "other.example.com", 2),
-        (":authority", "", 2),
+        (":path", "/v2/other", 2),
+        (":path", "/v1/chat/completions/", 2),
+        (":path", "/serving-endpoints//invocations", 2),
+        (":authority", "other.example.com", 3),
+        (":authority", "", 3),
     ];
     for (name, value, reads) in rows {
         rig.host.calls.take();
@@ -170,7 +170,8 @@ fn outside_the_scope_costs_two_reads_at_most() {
         assert_eq!(stream.verdict, Verdict::Continue);
         drop(stream);
         let calls = rig.host.calls.take();
-        assert_eq!(calls, [("request_header", reads)].into(), "{name}: {value}");
+        assert_eq!(calls, [("request_header", reads), ("remove_request_header", 1)].into(), "{name}: {value}");
+        assert_eq!(rig.host.request_headers.borrow().value("x-weir-cluster"), None);
         assert_eq!(rig.rows(), [] as [serde_json::Value; 0]);
     }
     for authority in ["ai.example.com", "AI.example.com:8080"] {

@@ -3,8 +3,7 @@
 
 use std::rc::Rc;
 
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 
 use super::route;
 use crate::{
@@ -16,71 +15,16 @@ use crate::{
     headers::Headers,
     host::{Input, Verdict, fake::FakeHost},
     metrics::Metric,
+    unpaused::Unpaused,
 };
+
+pub use super::policies::*;
 
 pub const OPENAI: &str = "/v1/chat/completions";
 pub const DATABRICKS: &str = "/serving-endpoints/chat/invocations";
 /// Nanoseconds: 2026-11-21T23:17:57.5Z.
 pub const START: u64 = 1_795_303_077_500_000_000;
 pub const ANSWER: &str = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":5}}"#;
-
-/// Endpoint `chat` with entities a, b and c, all traffic on a, fallback armed, no limits.
-pub fn policy() -> Value {
-    let key = |key: &str, owner: Value| {
-        let mut entry = json!({"sha256": format!("{:x}", Sha256::digest(key))});
-        entry.as_object_mut().unwrap().extend(owner.as_object().unwrap().clone());
-        entry
-    };
-    json!({
-        "account_id": "acme", "workspace_id": "prod",
-        "identity": {"sources": [
-            {"api_keys": [
-                key("alice-key", json!({"user": "alice", "groups": ["research"]})),
-                key("bob-key", json!({"user": "bob", "groups": ["interns"]})),
-                key("batch-key", json!({"service_principal": "batch"})),
-            ]},
-            {"header": {"user": "x-user", "groups": "x-groups", "trusted_from": ["10.0.0.0/8"]}},
-        ]},
-        "logging": {"url": "http://127.0.0.1:9902/v1/records"},
-        "max_request_bytes": 4096,
-        "endpoints": [endpoint("chat", &["a", "b", "c"])],
-    })
-}
-
-/// Entity `x` is model `x-model` at `https://x.example.com/x/v1`, paid with `secret-x`; a belongs to an organization.
-pub fn endpoint(name: &str, entities: &[&str]) -> Value {
-    let entity = |entity: &&str| {
-        let mut config = json!({
-            "openai_api_base": format!("https://{entity}.example.com/{entity}/v1"),
-            "openai_api_key": format!("{{{{env/KEY_{}}}}}", entity.to_uppercase()),
-        });
-        if *entity == "a" {
-            config["openai_organization"] = json!("org-a");
-        }
-        json!({"name": entity, "external_model": {
-            "provider": "openai", "name": format!("{entity}-model"), "task": "llm/v1/chat", "openai_config": config,
-        }})
-    };
-    let mut ai_gateway = json!({"usage_tracking_config": {"enabled": true}});
-    if entities.len() > 1 {
-        ai_gateway["fallback_config"] = json!({"enabled": true});
-    }
-    json!({
-        "name": name,
-        "config": {
-            "served_entities": entities.iter().map(entity).collect::<Vec<_>>(),
-            "traffic_config": {"routes": [{"served_entity_name": entities[0], "traffic_percentage": 100}]},
-        },
-        "ai_gateway": ai_gateway,
-    })
-}
-
-/// A good chat request with these members besides.
-pub fn chat(more: Value) -> String {
-    let mut body = json!({"model": "chat", "messages": [{"role": "user", "content": "hello"}]});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    body.to_string()
-}
 
 pub fn compiled(policy: &Value) -> Rc<Gateway> {
     let environment = |name: &str| name.strip_prefix("KEY_").map(|entity| format!("secret-{}", entity.to_lowercase()));
@@ -96,6 +40,13 @@ pub struct Rig {
     /// What else the attempt role finds.
     pub in_force: InForce,
     pub host: FakeHost,
+    pub is_unpaused: bool,
+}
+
+/// Of the gateway.
+enum Role {
+    Gateway(Exchange),
+    Unpaused(Unpaused),
 }
 
 impl Rig {
@@ -104,7 +55,7 @@ impl Rig {
         let host = FakeHost::default();
         host.now.set(START);
         export::create_key(&host);
-        Self { attempts: gateway.clone(), in_force: |_| None, gateway, host }
+        Self { attempts: gateway.clone(), in_force: |_| None, gateway, host, is_unpaused: false }
     }
 
     /// A request of Alice's, its headers and its body in one piece.
@@ -139,7 +90,10 @@ impl Rig {
         let pairs: Vec<_> = missing.chain(headers.iter().copied()).collect();
         let pairs = pairs.iter().map(|(name, value)| (*name, value.as_bytes()));
         self.host.request_headers.replace(Headers::from_pairs(pairs));
-        let exchange = Exchange::new(self.gateway.clone());
+        let exchange = match self.is_unpaused {
+            false => Role::Gateway(Exchange::new(self.gateway.clone())),
+            true => Role::Unpaused(Unpaused::new(self.gateway.clone())),
+        };
         let mut stream =
             Stream { rig: self, exchange, verdict: Verdict::Continue, sent: Vec::new(), kept: Vec::new(), attempts: 0 };
         stream.input(Input::RequestHeaders { end });
@@ -167,7 +121,7 @@ impl Rig {
 /// One exchange.
 pub struct Stream<'r> {
     pub rig: &'r Rig,
-    pub exchange: Exchange,
+    exchange: Role,
     pub verdict: Verdict,
     /// The body as the gateway role sends it: what Envoy restores for each attempt.
     sent: Vec<u8>,
@@ -218,7 +172,11 @@ pub enum Outcome {
 
 impl Stream<'_> {
     pub fn input(&mut self, input: Input) {
-        let step = self.exchange.handle(input, &self.rig.host);
+        let host = &self.rig.host;
+        let step = match &mut self.exchange {
+            Role::Gateway(role) => role.handle(input, host),
+            Role::Unpaused(role) => role.handle(input, host),
+        };
         self.rig.host.apply(step.effects);
         self.verdict = step.verdict;
     }
@@ -283,13 +241,21 @@ impl Stream<'_> {
 
     /// An attempt whose end is the test's business.
     pub fn begin_attempt(&mut self) -> (Attempt, Received) {
+        self.begin_attempt_of(Attempt::new)
+    }
+
+    /// The same of whatever kind.
+    pub fn begin_attempt_of(&mut self, make: impl Fn(Rc<Gateway>, InForce) -> Attempt) -> (Attempt, Received) {
         assert!(self.is_sent(), "the request has not gone");
         self.attempts += 1;
         let host = &self.rig.host;
         host.set_property("upstream/request_attempt_count", &self.attempts.to_le_bytes());
         host.request_body.replace(self.sent.clone());
-        route::play(host);
-        let mut attempt = Attempt::new(self.rig.attempts.clone(), self.rig.in_force);
+        match self.rig.is_unpaused && self.attempts == 1 {
+            true => route::play_unpaused(host),
+            false => route::play(host),
+        }
+        let mut attempt = make(self.rig.attempts.clone(), self.rig.in_force);
         let steps = [
             Input::RequestHeaders { end: false },
             Input::RequestBody { size: self.sent.len() / 2, end: false },

@@ -2,8 +2,9 @@
 
 use crate::{
     headers::Headers,
-    host::fake::FakeHost,
+    host::{Effect, fake::FakeHost},
     paths::{AUTHORITY_HEADER, CLUSTER_HEADER},
+    unpaused::HEADERS,
 };
 
 /// Puts the host in its place and takes off what is for the route alone; the cluster it picks is left as the property
@@ -19,6 +20,17 @@ pub fn play(host: &FakeHost) {
         _ => Some((name, value)),
     });
     host.request_headers.replace(Headers::from_pairs(routed));
+}
+
+/// What the filter behind a gateway role that does not pause writes into the headers, and then the route.
+pub fn play_unpaused(host: &FakeHost) {
+    for (name, key) in HEADERS {
+        let value = host.properties.borrow().get(key).cloned();
+        host.apply(value.map(|value| Effect::SetRequestHeader(name.into(), value.into())).into_iter().collect());
+    }
+    // The host stays the client's, for the attempt role to put back.
+    host.apply(vec![Effect::RemoveRequestHeader(AUTHORITY_HEADER.into())]);
+    play(host);
 }
 
 /// The cluster that it picked.
