@@ -87,7 +87,7 @@ impl Counter {
         }
         let counted = if self.beyond.is_none() { self.count(text, true) } else { 0 };
         let rest = text.get(counted..).unwrap_or_default();
-        for estimator in &mut self.beyond {
+        if let Some(estimator) = &mut self.beyond {
             estimator.push(rest);
             estimator.end_text();
         }
