@@ -31,8 +31,10 @@ run() {
   WEIR_E2E_ENVOY_BINARY=$("$ROOT/scripts/setup-envoy.sh" "$version")
   export WEIR_E2E_ENVOY=$version WEIR_E2E_ENVOY_BINARY WEIR_E2E_UNPAUSED
   # Two at a time: each test starts an Envoy, mocks and a collector of its own.
+  local tests=("$@")
+  [[ $# != 0 ]] || mapfile -t tests < <(tests_in tests/tests)
   step "end-to-end tests on Envoy $envoy (some minutes)" \
-    cargo test --locked --no-fail-fast -p weir-e2e "$@" -- --test-threads="${WEIR_E2E_THREADS:-2}" || failed=1
+    cargo test --locked --no-fail-fast "${host_packages[@]}" "${tests[@]}" -- --test-threads="${WEIR_E2E_THREADS:-2}" || failed=1
 }
 
 case $which in
