@@ -156,6 +156,8 @@ async fn latency_of_200_ms_is_waited_for_or_not() {
     }
 }
 
+const ROUNDS: usize = 11;
+
 /// What the stores cost, in one run: prints docs/limits.md's table.
 #[tokio::test]
 #[ignore = "a measurement, not a test"]
@@ -171,21 +173,35 @@ async fn cost() {
     if let Some(ratelimit) = &ratelimit {
         stores.push(("`rls`: envoyproxy/ratelimit, Redis", rls(ratelimit.port, PATIENT, "deny"), &limits));
     }
-    println!("| store | one at a time, p50 | p99 | 32 at a time, requests a second |\n|---|---|---|---|");
+    let mut rigs = Vec::new();
     for (name, store, limits) in stores {
         let rig = rig(&store, limits).await;
         rig.load(500, 8, |_| call(ALICE)).await;
-        let mut times = Vec::new();
-        for _ in 0..1_000 {
+        rigs.push((name, rig, [const { Vec::new() }; 3]));
+    }
+    // By turns, and the median of the rounds: what else the machine does meets all of them alike.
+    for _ in 0..ROUNDS {
+        for (_, rig, [p50, p99, rate]) in &mut rigs {
+            let mut times = Vec::new();
+            for _ in 0..200 {
+                let begin = Instant::now();
+                assert_eq!(rig.send(call(ALICE)).await.status, 200);
+                times.push(begin.elapsed().as_secs_f64() * 1_000.0);
+            }
+            times.sort_by(f64::total_cmp);
+            p50.push(times[100]);
+            p99.push(times[198]);
             let begin = Instant::now();
-            assert_eq!(rig.send(call(ALICE)).await.status, 200);
-            times.push(begin.elapsed());
+            assert_eq!(rig.load(600, 32, |_| call(ALICE)).await.count(200), 600);
+            rate.push(600.0 / begin.elapsed().as_secs_f64());
         }
-        times.sort();
-        let begin = Instant::now();
-        assert_eq!(rig.load(6_000, 32, |_| call(ALICE)).await.count(200), 6_000);
-        let rate = 6_000.0 / begin.elapsed().as_secs_f64();
-        let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
-        println!("| {name} | {:.2} ms | {:.2} ms | {rate:.0} |", ms(times[500]), ms(times[990]));
+    }
+    println!("| store | one at a time, p50 | p99 | 32 at a time, requests a second |\n|---|---|---|---|");
+    for (name, _, columns) in rigs {
+        let [p50, p99, rate] = columns.map(|mut column| {
+            column.sort_by(f64::total_cmp);
+            column[ROUNDS / 2]
+        });
+        println!("| {name} | {p50:.2} ms | {p99:.2} ms | {rate:.0} |");
     }
 }
