@@ -90,8 +90,8 @@ function draw({ answer, days }, width) {
   table(find("groups"), [BY[chosen.by], "#requests", "#refused", "#failed", "#tokens in", "#out", "#cost"],
     answer.groups.map((g) => [pick(chosen.by, g.name), short(g.requests), count(g.refused, "warn"), count(g.failed, "bad"), short(g.input_tokens), short(g.output_tokens), short(g.cost_usd, true)]),
     "No request in this span.");
-  table(find("refusals"), ["who", "limit", "endpoint", "#refused"],
-    answer.refusals.map((r) => [pick("user", r.user), r.limit, pick("endpoint", r.endpoint), count(r.count, "warn")]), "No limit refused anybody in this span.");
+  table(find("refusals"), ["who", "limit", "endpoint", "#refused", "#of", "#last"],
+    answer.refusals.map((r) => [pick("user", r.user), r.limit, pick("endpoint", r.endpoint), count(r.count, "warn"), short(r.requests), ago(r.last)]), "No limit refused anybody in this span.");
   table(find("fallbacks"), ["endpoint", "model", "cause", "#times"],
     answer.fallbacks.map((f) => [pick("endpoint", f.endpoint), f.entity, cause(f.cause), short(f.count)]), "No model failed over in this span.");
   const ms = (n) => (n === null ? "–" : short(Math.round(n)));
@@ -111,13 +111,19 @@ function tiles({ totals }, days) {
     tile("failed (5xx)", short(totals.failed), totals.failed > 0),
     tile("tokens", short(totals.input_tokens + totals.output_tokens)),
     tile("cost", short(totals.cost_usd, true)),
-    tile("all cost yesterday (UTC)", short(yesterday.cost_usd, true)),
-    tile("all cost today (UTC)", short(today.cost_usd, true)),
+    tile("cost yesterday (UTC)", short(yesterday.cost_usd, true)),
+    tile("cost today (UTC)", short(today.cost_usd, true)),
   );
 }
 
 function count(n, style) {
   return n ? element("span", { class: style }, short(n)) : "0";
+}
+
+// Minutes are what the sums keep, so less than two is now.
+function ago(at) {
+  const minutes = Math.floor((Date.now() * 1000 - at) / MINUTE);
+  return minutes < 2 ? "now" : minutes < 120 ? `${minutes} min ago` : minutes < 2880 ? `${Math.floor(minutes / 60)} h ago` : `${Math.floor(minutes / 1440)} d ago`;
 }
 
 function cause(text) {

@@ -81,6 +81,10 @@ struct Refusal<'a> {
     endpoint: &'a str,
     user: &'a str,
     count: u64,
+    /// All that this user asked of this endpoint, so that one sees how much of it was refused.
+    requests: u64,
+    /// The minute, or for older spans the hour, of the latest one.
+    last: Micros,
 }
 
 #[derive(Serialize)]
@@ -199,22 +203,30 @@ impl Rollup {
 
     fn refusals(&self, level: &Level, from: Micros, to: Micros, filter: &Filter) -> Vec<Refusal<'_>> {
         let mut counts: HashMap<(Name, Name, Name), u64> = HashMap::new();
-        for (_, bucket) in level.range(from, to) {
+        let mut last: HashMap<(Name, Name, Name), Micros> = HashMap::new();
+        let mut asked: HashMap<(Name, Name), u64> = HashMap::new();
+        for (at, bucket) in level.range(from, to) {
             for ((limit, endpoint, user), n) in &bucket.refusals {
                 if filter.takes(Key { endpoint: *endpoint, entity: filter.entity.unwrap_or_default(), user: *user }) {
                     let count = counts.entry((*limit, *endpoint, *user)).or_default();
                     *count = count.saturating_add(*n);
+                    last.insert((*limit, *endpoint, *user), at.saturating_mul(level.width));
                 }
             }
+            for (key, sums) in &bucket.cells {
+                let requests = asked.entry((key.endpoint, key.user)).or_default();
+                *requests = requests.saturating_add(sums.requests);
+            }
         }
-        let most = most(counts);
         let refusal = |((limit, endpoint, user), count)| Refusal {
             limit: self.text(limit),
             endpoint: self.text(endpoint),
             user: self.text(user),
             count,
+            requests: asked.get(&(endpoint, user)).copied().unwrap_or(count),
+            last: last.get(&(limit, endpoint, user)).copied().unwrap_or(from),
         };
-        most.into_iter().map(refusal).collect()
+        most(counts).into_iter().map(refusal).collect()
     }
 
     fn fallbacks(&self, level: &Level, from: Micros, to: Micros, filter: &Filter) -> Vec<Fallback<'_>> {

@@ -39,6 +39,10 @@ fn sums_are_split_filtered_and_drawn() {
     assert_eq!(got["step"], MINUTE);
     assert_eq!(got["lines"][0]["requests"].as_array().unwrap()[..10], vec![serde_json::Value::from(2); 10]);
     assert_eq!((&got["refusals"][0]["user"], &got["refusals"][0]["count"]), (&"alice".into(), &10.into()));
+    assert_eq!(
+        (&got["refusals"][0]["requests"], &got["refusals"][0]["last"]),
+        (&10.into(), &(start + 9 * MINUTE).into())
+    );
     assert_eq!((&got["fallbacks"][0]["cause"], &got["fallbacks"][0]["count"]), (&"503".into(), &20.into()));
     let p99 = got["latency_ms"]["p99"].as_f64().unwrap();
     assert!((100.0..=119.0).contains(&p99), "{p99}");
