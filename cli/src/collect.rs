@@ -31,15 +31,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use commit::Committer;
@@ -57,6 +61,13 @@ const IDLE: Duration = Duration::from_secs(3660);
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long a connection may live on which nobody has shown that he may ask for anything: longer than his first post may take.
+const STRANGER: Duration = Duration::from_secs(120);
+
+/// Connections at a time; further ones wait. Below the 1,024 files that a process may have open by default: the journal and the
+/// tables need some.
+const CONNECTIONS: usize = 900;
 
 /// Receive usage records into Delta tables, each once, and show them.
 #[derive(Debug, clap::Args)]
@@ -79,6 +90,12 @@ pub struct Args {
     /// How often rows are committed to their tables.
     #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
     commit_every: Duration,
+    /// How often small files are put together; those younger than this, or than a minute, are left for the next time.
+    #[arg(long, default_value = "1m", value_parser = humantime::parse_duration)]
+    compact_every: Duration,
+    /// How long files and versions that no table needs any more stay: no query, and no commit of another collector, may take longer.
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    vacuum_after: Duration,
     /// How long rows are kept, as in 90d; default: for ever.
     #[arg(long, value_parser = humantime::parse_duration)]
     retention: Option<Duration>,
@@ -201,11 +218,13 @@ async fn serve(
 ) {
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let next = async || (places.clone().acquire_owned().await, listener.accept().await);
     loop {
-        let (stream, peer) = tokio::select! {
+        let (place, stream, peer) = tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
+            (place, accepted) = next() => match accepted {
+                Ok((stream, peer)) => (place, stream, peer),
                 Err(_) => {
                     // Out of descriptors, or the peer is gone already: the next one may fare better.
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -216,6 +235,7 @@ async fn serve(
         let _ = stream.set_nodelay(true);
         let (collector, watcher, tls) = (Arc::clone(&collector), connections.watcher(), tls.clone());
         tokio::spawn(async move {
+            let _place = place;
             match tls {
                 None => talk(collector, stream, peer, watcher).await,
                 Some(tls) => {
@@ -237,11 +257,28 @@ async fn talk<S>(collector: Arc<Collector>, stream: S, peer: SocketAddr, watcher
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let service = service_fn(move |request| {
-        let collector = Arc::clone(&collector);
-        async move { Ok::<_, Infallible>(collector.serve(request, peer).await) }
+    let known = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&known);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (collector, told) = (Arc::clone(&collector), Arc::clone(&told));
+        async move {
+            let path = request.uri().path().to_owned();
+            let response = collector.serve(request, peer).await;
+            told.fetch_or(Collector::knows(&path, response.status()), Ordering::Relaxed);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
-    drop(watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await);
+    let connection = watcher.watch(builder.serve_connection(TokioIo::new(stream), service));
+    let stranger = async {
+        tokio::time::sleep(STRANGER).await;
+        if known.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        ended = connection => drop(ended),
+        () = stranger => {}
+    }
 }

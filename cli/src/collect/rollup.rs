@@ -22,13 +22,15 @@ pub const DAY: Micros = 24 * HOUR;
 /// Minutes are kept for 26 hours, hours for 93 days.
 const MINUTES: i64 = 26 * 60;
 const HOURS: i64 = 93 * 24;
-/// Cells of a level: some 100 bytes each with their place in the map, so 40 MB. With 100 users of 5 models that all call in every
+/// Cells of a level, with the counts of refusals and fallbacks: some 100 bytes each with their place in the map, so 40 MB. With 100 users of 5 models that all call in every
 /// hour, hours reach back 33 days before users are summed up.
 const CELLS: usize = 400_000;
 /// Spreads of a level: 608 bytes each, so 12 MB.
 const SPREADS: usize = 20_000;
 /// Names that are told apart; all later ones are `OTHERS`.
 const NAMES: usize = 200_000;
+/// A name is shown so far, in bytes. Whoever may write may write names of megabytes.
+const LONGEST_NAME: usize = 200;
 
 /// A name's number. The first is no name, the second stands for those that are not told apart.
 pub type Name = u32;
@@ -131,7 +133,7 @@ impl Rollup {
     }
 
     pub fn find(&self, text: &str) -> Option<Name> {
-        self.names.numbers.get(text).copied()
+        self.names.numbers.get(shown(text)).copied()
     }
 
     pub fn add(&mut self, facts: &Facts<'_>) {
@@ -159,6 +161,7 @@ impl Names {
     }
 
     fn number(&mut self, text: &str) -> Name {
+        let text = shown(text);
         if let Some(number) = self.numbers.get(text) {
             return *number;
         }
@@ -186,7 +189,7 @@ impl Level {
         }
         let bucket = self.buckets.entry(at).or_default();
         let key = if bucket.is_folded { Key { user: OTHERS, ..facts.key } } else { facts.key };
-        let (cells, spreads) = (bucket.cells.len(), bucket.spreads.len());
+        let (cells, spreads) = (bucket.size(), bucket.spreads.len());
         bucket.cells.entry(key).or_default().add(&facts.sums);
         let spread = bucket.spreads.entry((key.endpoint, key.entity)).or_default();
         facts.latency_ms.iter().for_each(|ms| spread.0.add(*ms));
@@ -197,7 +200,7 @@ impl Level {
         for (entity, cause) in facts.fallbacks {
             count(&mut bucket.fallbacks, (key.endpoint, *entity, *cause));
         }
-        self.cells = self.cells.saturating_add(bucket.cells.len().saturating_sub(cells));
+        self.cells = self.cells.saturating_add(bucket.size().saturating_sub(cells));
         self.spreads = self.spreads.saturating_add(bucket.spreads.len().saturating_sub(spreads));
         if self.cells > CELLS || self.spreads > SPREADS || at > newest {
             self.bound(at.max(newest));
@@ -216,21 +219,30 @@ impl Level {
                 self.drop_oldest();
                 continue;
             };
-            let before = bucket.cells.len();
+            let before = bucket.size();
             bucket.fold();
-            self.cells = self.cells.saturating_sub(before.saturating_sub(bucket.cells.len()));
+            self.cells = self.cells.saturating_sub(before.saturating_sub(bucket.size()));
         }
     }
 
     fn drop_oldest(&mut self) {
         if let Some((_, gone)) = self.buckets.pop_first() {
-            self.cells = self.cells.saturating_sub(gone.cells.len());
+            self.cells = self.cells.saturating_sub(gone.size());
             self.spreads = self.spreads.saturating_sub(gone.spreads.len());
         }
     }
 }
 
+/// A name as far as it is kept, whole characters of it.
+fn shown(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST_NAME)).unwrap_or(text)
+}
+
 impl Bucket {
+    fn size(&self) -> usize {
+        self.cells.len().saturating_add(self.refusals.len()).saturating_add(self.fallbacks.len())
+    }
+
     /// Sums up all users as one.
     fn fold(&mut self) {
         for (key, sums) in std::mem::take(&mut self.cells) {

@@ -9,14 +9,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderMap, HeaderValue,
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::commit::Committer;
@@ -29,14 +29,20 @@ use super::tokens::{Denied, Right, Tokens};
 const LONGEST_BODY: usize = 32 * 1024 * 1024;
 /// How much of a body that is too long is read and thrown away, so that the sender reads the 413.
 const LONGEST_IGNORED: usize = 128 * 1024 * 1024;
-/// Bodies held at a time, in KiB; further posts wait.
-const HELD_KIB: u32 = 256 * 1024;
+/// Bodies held at a time, in KiB as they come; further posts wait.
+const HELD_KIB: usize = 256 * 1024;
+/// Packed bodies that are unpacked and stored at a time, each up to the longest body.
+const UNPACKED: usize = 8;
+/// A body may have so many lines, and one more for each so many bytes: a record has at least 90.
+const FEW_LINES: usize = 1000;
+const SHORTEST_LINE: usize = 64;
 const SLOWEST_BODY: Duration = Duration::from_secs(60);
 
 pub struct Collector {
     committer: Committer,
     tokens: Tokens,
     room: Semaphore,
+    unpacking: Semaphore,
     /// The page and what it asks; plain files have none.
     view: Option<View>,
 }
@@ -52,7 +58,13 @@ pub enum Answer {
 
 impl Collector {
     pub fn new(committer: Committer, tokens: Tokens, view: Option<View>) -> Arc<Self> {
-        Arc::new(Self { committer, tokens, room: Semaphore::new(HELD_KIB as usize), view })
+        Arc::new(Self { committer, tokens, room: Semaphore::new(HELD_KIB), unpacking: Semaphore::new(UNPACKED), view })
+    }
+
+    /// Whether who asked for `path` and got `status` has shown that he may: a stranger's connection is not kept long.
+    pub fn knows(path: &str, status: StatusCode) -> bool {
+        let is_open = !path.starts_with("/v1/") && path != "/metrics";
+        !is_open && status != StatusCode::UNAUTHORIZED && status != StatusCode::FORBIDDEN
     }
 
     pub async fn serve(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
@@ -148,20 +160,37 @@ impl Collector {
                 return Err(Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
             }
         };
-        // Where the length is not known, or not what it will unpack to, room for the longest body is taken.
-        let known =
-            request.body().size_hint().exact().filter(|_| !gzip).and_then(|length| usize::try_from(length).ok());
-        let kib = known.unwrap_or(LONGEST_BODY).min(LONGEST_BODY).div_ceil(1024);
-        let room = self.room.acquire_many(u32::try_from(kib).unwrap_or(HELD_KIB)).await;
-        let _room = room.map_err(|_| Refused(StatusCode::SERVICE_UNAVAILABLE, "shutting down".to_owned()))?;
-        let body = match timeout(SLOWEST_BODY, received(request.into_body())).await {
-            Ok(body) => body?,
+        let (body, _room) = match timeout(SLOWEST_BODY, self.received(request.into_body())).await {
+            Ok(received) => received?,
             Err(_) => return Err(Refused(StatusCode::REQUEST_TIMEOUT, "the body took more than 60 s".to_owned())),
         };
+        let _unpacking = if gzip { Some(self.unpacking.acquire().await.map_err(stopped)?) } else { None };
         let read = tokio::task::spawn_blocking(move || lines(body, gzip)).await;
         let lines = read.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??;
         let receipt = self.committer.commit(lines).await;
         receipt.map(|receipt| json!(receipt)).map_err(|why| Refused(StatusCode::SERVICE_UNAVAILABLE, why))
+    }
+
+    /// A body, and the room that it takes: as much as has come of it, so that who only says that much will come, or sends it
+    /// slowly, keeps nobody out.
+    async fn received(&self, mut body: Incoming) -> Result<(Bytes, SemaphorePermit<'_>), Refused> {
+        let broken = |error| Refused(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"));
+        let mut room = self.room.acquire_many(0).await.map_err(stopped)?;
+        let mut bytes = BytesMut::new();
+        let mut length = 0usize;
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            length = length.saturating_add(data.len());
+            if length > LONGEST_IGNORED {
+                break;
+            }
+            if length <= LONGEST_BODY {
+                let more = length.div_ceil(1024).saturating_sub(room.num_permits());
+                room.merge(self.room.acquire_many(u32::try_from(more).unwrap_or(u32::MAX)).await.map_err(stopped)?);
+                bytes.extend_from_slice(&data);
+            }
+        }
+        if length > LONGEST_BODY { Err(too_long()) } else { Ok((bytes.freeze(), room)) }
     }
 }
 
@@ -176,29 +205,22 @@ fn no_such_path() -> Refused {
     Refused(StatusCode::NOT_FOUND, why.to_owned())
 }
 
+fn stopped(_: AcquireError) -> Refused {
+    Refused(StatusCode::SERVICE_UNAVAILABLE, "shutting down".to_owned())
+}
+
 fn too_long() -> Refused {
     Refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 32 MiB: send smaller batches".to_owned())
 }
 
-async fn received(mut body: Incoming) -> Result<Bytes, Refused> {
-    let broken = |error| Refused(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"));
-    let mut bytes = BytesMut::new();
-    let mut length = 0usize;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-        length = length.saturating_add(data.len());
-        if length > LONGEST_IGNORED {
-            break;
-        }
-        if length <= LONGEST_BODY {
-            bytes.extend_from_slice(&data);
-        }
-    }
-    if length > LONGEST_BODY { Err(too_long()) } else { Ok(bytes.freeze()) }
-}
-
 fn lines(body: Bytes, gzip: bool) -> Result<Vec<Result<Row, Rejected>>, Refused> {
     let body = if gzip { unpacked(&body)? } else { body };
+    // What is known of a line takes some 200 bytes, whatever its length: without a bound 32 MiB of empty objects would take 3 GiB.
+    let most = FEW_LINES.saturating_add(body.len() / SHORTEST_LINE);
+    if line::split(&body).nth(most).is_some() {
+        let why = format!("over {most} lines in {} bytes, which are no records: send smaller batches", body.len());
+        return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, why));
+    }
     Ok(line::split(&body).map(line::read).collect())
 }
 

@@ -6,7 +6,7 @@ use deltalake::arrow::array::{
 };
 use deltalake::arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
-use super::{Facts, Key, Name, Request, Rollup, Sums};
+use super::{Facts, Key, Name, Request, Rollup, Sums, shown};
 use crate::collect::rows::Attempt;
 
 /// The columns that are read.
@@ -28,6 +28,9 @@ pub const COLUMNS: [&str; 16] = [
     "complete",
     "counts",
 ];
+
+/// Attempts of a request that are shown and counted: Weir makes three at most.
+const ATTEMPTS: usize = 8;
 
 /// One batch's columns; one that is not there has no values.
 pub struct Columns<'a> {
@@ -141,7 +144,7 @@ impl<'a> Columns<'a> {
     }
 
     fn request(&self, at: usize) -> Request {
-        let own = |column| text(column, at).map(str::to_owned);
+        let own = |column| text(column, at).map(shown).map(str::to_owned);
         Request {
             databricks_request_id: own(self.ids).unwrap_or_default(),
             request_time: number(self.times, at).unwrap_or_default(),
@@ -169,7 +172,7 @@ impl<'a> Columns<'a> {
         let Some(list) = self.attempts.filter(|list| list.is_valid(at)) else { return Vec::new() };
         let items = list.value(at);
         let Some(items) = items.as_struct_opt() else { return Vec::new() };
-        (0..items.len()).map(|at| attempt(items, at)).collect()
+        (0..items.len().min(ATTEMPTS)).map(|at| attempt(items, at)).collect()
     }
 
     /// How many refusals a row stands for that is no request of its own.
@@ -196,9 +199,9 @@ fn attempt(items: &StructArray, at: usize) -> Attempt {
     let status = items.column_by_name("status_code").and_then(|column| column.as_primitive_opt::<Int32Type>());
     let latency = items.column_by_name("latency_ms").and_then(|column| column.as_primitive_opt::<Int64Type>());
     Attempt {
-        served_entity_name: text(texts("served_entity_name"), at).map(str::to_owned),
+        served_entity_name: text(texts("served_entity_name"), at).map(shown).map(str::to_owned),
         status_code: number(status, at),
-        error: text(texts("error"), at).map(str::to_owned),
+        error: text(texts("error"), at).map(shown).map(str::to_owned),
         latency_ms: number(latency, at),
     }
 }
