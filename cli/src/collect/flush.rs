@@ -21,8 +21,7 @@ use super::rows::{QuarantineRow, now};
 
 /// Between two tries after a failure, at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How often small files are put together, and how often old ones are removed.
-const COMPACT_EVERY: Duration = Duration::from_secs(60);
+/// How often old files are removed, at most.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
 pub struct Flusher {
@@ -41,6 +40,8 @@ pub struct Flusher {
 #[derive(Clone, Debug)]
 pub struct Pace {
     pub commit_every: Duration,
+    pub compact_every: Duration,
+    pub vacuum_after: Duration,
     /// Days of rows that are kept; none: for ever.
     pub retention: Option<Duration>,
     pub payload_retention: Option<Duration>,
@@ -102,11 +103,11 @@ impl Flusher {
             if stopping {
                 return;
             }
-            if compacted.elapsed() >= COMPACT_EVERY {
+            if compacted.elapsed() >= self.pace.compact_every {
                 runtime.block_on(self.compact());
                 compacted = Instant::now();
             }
-            if tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY_EVERY) {
+            if tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY_EVERY.min(self.pace.vacuum_after)) {
                 runtime.block_on(self.tidy());
                 tidied = Some(Instant::now());
             }
@@ -128,7 +129,7 @@ impl Flusher {
             self.stats.segments.fetch_add(1, Ordering::Relaxed);
             // What came meanwhile may wait for the next time, so that its file is not a tiny one; and however much waits, small files are
             // put together in time.
-            if (bytes < 1024 * 1024 || begin.elapsed() >= COMPACT_EVERY) && !wholly {
+            if (bytes < 1024 * 1024 || begin.elapsed() >= self.pace.compact_every) && !wholly {
                 break;
             }
         }
@@ -208,6 +209,10 @@ impl Flusher {
                 "payload_access" => (schema::payload_access(), "access_time"),
                 "quarantine" => (schema::quarantine(), "received_time"),
                 name if name.ends_with("_payload") => (schema::payload(), "request_time"),
+                "served_entities" => {
+                    self.entities().await?;
+                    continue;
+                }
                 _ => continue,
             };
             self.opened(&name, schema, time).await?;
@@ -235,7 +240,7 @@ impl Flusher {
 
     async fn compact(&mut self) {
         for open in self.tables.values_mut() {
-            match open.table.compact().await {
+            match open.table.compact(self.pace.compact_every).await {
                 Ok(files) => {
                     self.stats.compacted_files.fetch_add(files as u64, Ordering::Relaxed);
                 }
@@ -263,6 +268,11 @@ impl Flusher {
             if let Err(failure) = tidied.await {
                 super::log(&format!("old files are left for the next time: {failure}"));
             }
+        }
+        if let Some(entities) = &mut self.entities
+            && let Err(failure) = entities.vacuum().await
+        {
+            super::log(&format!("old files are left for the next time: {failure}"));
         }
     }
 }

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use deltalake::DeltaTableError;
 use deltalake::arrow::error::ArrowError;
@@ -32,7 +33,12 @@ pub struct Lake {
     root: Url,
     /// Where it is a folder of this machine.
     local: Option<PathBuf>,
+    /// How long files and versions that no table needs any more are kept.
+    keep: Duration,
 }
+
+/// As long as a query may last, unless told otherwise.
+const KEEP: Duration = Duration::from_secs(3600);
 
 /// What failed, and where: for the log and for senders, without credentials.
 #[derive(Debug)]
@@ -59,11 +65,15 @@ impl Lake {
                 return Err(failed(&format!("expected a folder, or a URL of one of {}", SCHEMES.join(", "))));
             }
             register();
-            return Ok(Self { root, local: None });
+            return Ok(Self { root, local: None, keep: KEEP });
         }
         let local = std::fs::canonicalize(out).map_err(|error| failed(&error))?;
         let root = Url::from_directory_path(&local).map_err(|()| failed(&"not a path that a URL can hold"))?;
-        Ok(Self { root, local: Some(local) })
+        Ok(Self { root, local: Some(local), keep: KEEP })
+    }
+
+    pub fn keeping(self, keep: Duration) -> Self {
+        Self { keep, ..self }
     }
 
     pub fn local(&self) -> Option<&Path> {

@@ -72,7 +72,7 @@ fn open_lines(args: &Args) -> Result<Stored, Failure> {
 fn open_tables(args: &Args) -> Result<Stored, Failure> {
     let failed = |failure: SinkFailure| Failure(1, failure.to_string());
     let unreachable = |failure: LakeFailure| Failure(1, failure.to_string());
-    let lake = Lake::made(&args.out).map_err(unreachable)?;
+    let lake = Lake::made(&args.out).map_err(unreachable)?.keeping(args.vacuum_after);
     let folder: PathBuf = match (&args.journal, lake.local()) {
         (Some(folder), _) => folder.clone(),
         (None, Some(local)) => local.join(".journal"),
@@ -87,8 +87,13 @@ fn open_tables(args: &Args) -> Result<Stored, Failure> {
     let shared = Shared::new();
     let loader = runtime.block_on(Loader::open(&lake, journal.id())).map_err(unreachable)?;
     drop(runtime);
-    let pace =
-        Pace { commit_every: args.commit_every, retention: args.retention, payload_retention: args.payload_retention };
+    let pace = Pace {
+        commit_every: args.commit_every,
+        compact_every: args.compact_every,
+        vacuum_after: args.vacuum_after,
+        retention: args.retention,
+        payload_retention: args.payload_retention,
+    };
     let kept = journal.clone();
     let flusher = Flusher::new(lake.clone(), journal.clone(), folder, shared.clone(), pace);
     let view = View { shared: shared.clone(), journal: journal.clone(), lake, flush: flusher.stats.clone() };

@@ -6,11 +6,13 @@
 
 mod collect;
 mod collect_crash;
+mod collect_hostile;
 mod mock;
 mod mock_faults;
 mod mock_protocols;
 mod process;
 mod tables;
 mod tables_crash;
+mod tables_upkeep;
 mod tls;
 mod usage;

@@ -2,11 +2,13 @@
 //! It never changes a row. Two collectors may do this to one table: each such commit is a transaction of one name, so that one wins.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use deltalake::arrow::array::{RecordBatch, new_null_array};
 use deltalake::arrow::datatypes::FieldRef;
 use deltalake::arrow::error::ArrowError;
 use deltalake::kernel::{Action, LogicalFileView, Transaction};
+use deltalake::operations::vacuum::VacuumMode;
 use deltalake::protocol::DeltaOperation;
 
 use super::LakeFailure;
@@ -23,13 +25,14 @@ const FULL: i64 = 64 * 1024 * 1024;
 /// A day's files are put together when there are so many.
 const MANY: usize = 16;
 /// Files younger than this stay, so that other collectors' pages see them before they are put together: a minute.
-const YOUNG_MS: i64 = 60_000;
+const YOUNG: Duration = Duration::from_secs(60);
 
 impl Table {
-    /// Puts a day's small files together, of each day that has many. Returns how many files went.
-    pub async fn compact(&mut self) -> Result<usize, LakeFailure> {
+    /// Puts a day's small files together, of each day that has many; `every` is how often it is called. Returns how many files went.
+    pub async fn compact(&mut self, every: Duration) -> Result<usize, LakeFailure> {
         let mut went = 0usize;
-        for bin in bins(self.files(), now().div_euclid(1000).saturating_sub(YOUNG_MS)) {
+        let young = i64::try_from(every.min(YOUNG).as_millis()).unwrap_or(i64::MAX);
+        for bin in bins(self.files(), now().div_euclid(1000).saturating_sub(young)) {
             went = went.saturating_add(bin.len());
             if let Err(failure) = self.rewrite(&bin).await {
                 // Another collector came first, most likely: what is there now is looked at the next time.
@@ -91,9 +94,12 @@ impl Table {
         committed.map(|()| went)
     }
 
-    /// Removes files that no version of the last hour needs, with those that were written and never committed.
+    /// Removes files that nothing has needed for as long as the table's properties say, with those that a kill left without a commit.
     pub async fn vacuum(&mut self) -> Result<(), LakeFailure> {
-        let (delta, _) = self.delta.clone().vacuum().await.map_err(LakeFailure::at(&self.name))?;
+        // What another collector has committed since the last look would be taken for files that were never committed.
+        self.refresh().await?;
+        let vacuum = self.delta.clone().vacuum().with_mode(VacuumMode::Full);
+        let (delta, _) = vacuum.await.map_err(LakeFailure::at(&self.name))?;
         self.delta = delta;
         Ok(())
     }

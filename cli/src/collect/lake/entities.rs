@@ -100,6 +100,11 @@ impl Entities {
         self.table.commit(actions, operation, Transaction::new(REWRITE, time)).await
     }
 
+    /// Removes the files of earlier sets.
+    pub async fn vacuum(&mut self) -> Result<(), LakeFailure> {
+        self.table.vacuum().await
+    }
+
     fn remember(&mut self, sets: Sets) -> Result<(), LakeFailure> {
         if sets == self.sets {
             return Ok(());

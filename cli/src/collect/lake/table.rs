@@ -1,6 +1,7 @@
 //! One Delta table: opened or made, appended to with the journal's segment number as the transaction, so that a segment's rows come into
 //! it once however often they are tried. Others may write the same table: a commit that loses the race is made again on theirs.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use deltalake::arrow::array::RecordBatch;
@@ -41,11 +42,12 @@ impl Table {
         let mut delta = DeltaTableBuilder::from_url(url).and_then(DeltaTableBuilder::build).map_err(&failed)?;
         match delta.load().await {
             Ok(()) => {}
-            Err(DeltaTableError::NotATable(_)) => delta = create(delta, name, &schema).await?,
+            Err(DeltaTableError::NotATable(_)) => delta = create(delta, name, &schema, &kept(lake)).await?,
             Err(error) => return Err(failed(error)),
         }
         let mut table = Self { name: name.to_owned(), delta, schema, time, local };
         table.add_columns().await?;
+        table.set_properties(kept(lake)).await?;
         Ok(table)
     }
 
@@ -72,6 +74,16 @@ impl Table {
             wanted.into_iter().filter(|field| known.field(field.name()).is_none()).collect();
         if !missing.is_empty() {
             self.delta = self.delta.clone().add_columns().with_fields(missing).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Where they are not so already: a table of an older start has its properties.
+    async fn set_properties(&mut self, wanted: Properties) -> Result<(), LakeFailure> {
+        let failed = LakeFailure::at(&self.name);
+        let known = self.delta.snapshot().map_err(&failed)?.metadata().configuration().clone();
+        if wanted.iter().any(|(name, value)| known.get(name) != Some(value)) {
+            self.delta = self.delta.clone().set_tbl_properties().with_properties(wanted).await.map_err(failed)?;
         }
         Ok(())
     }
@@ -181,7 +193,21 @@ fn fields(schema: &SchemaRef) -> Result<Vec<StructField>, DeltaTableError> {
     Ok(structure.fields().cloned().collect())
 }
 
-async fn create(delta: DeltaTable, name: &str, schema: &SchemaRef) -> Result<DeltaTable, LakeFailure> {
+type Properties = HashMap<String, String>;
+
+/// How long old versions and their files are kept: as long as a query may last. Nobody travels in time here, the rows have theirs.
+fn kept(lake: &Lake) -> Properties {
+    let interval = format!("interval {} seconds", lake.keep.as_secs());
+    let both = [TableProperty::LogRetentionDuration, TableProperty::DeletedFileRetentionDuration];
+    both.map(|property| (property.as_ref().to_owned(), interval.clone())).into()
+}
+
+async fn create(
+    delta: DeltaTable,
+    name: &str,
+    schema: &SchemaRef,
+    kept: &Properties,
+) -> Result<DeltaTable, LakeFailure> {
     let failed = LakeFailure::at(name);
     let date = schema.field_with_name(DATE).ok().map(|field| field.name().clone());
     let made = delta
@@ -191,10 +217,8 @@ async fn create(delta: DeltaTable, name: &str, schema: &SchemaRef) -> Result<Del
         .with_columns(fields(schema).map_err(&failed)?)
         .with_partition_columns(date)
         .with_configuration_property(TableProperty::CheckpointInterval, Some(CHECKPOINT.to_string()))
-        // An old version is kept as long as a query may last; nobody travels in time here, the rows have theirs.
-        .with_configuration_property(TableProperty::LogRetentionDuration, Some("interval 1 hours"))
-        .with_configuration_property(TableProperty::DeletedFileRetentionDuration, Some("interval 1 hours"))
-        .with_configuration_property(TableProperty::EnableExpiredLogCleanup, Some("true"));
+        .with_configuration_property(TableProperty::EnableExpiredLogCleanup, Some("true"))
+        .with_configuration(kept.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
     match made.await {
         Ok(made) => Ok(made),
         // Another collector was faster.
