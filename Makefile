@@ -63,6 +63,10 @@ bench-users: build ## a million users through one Envoy: what its memory does, a
 instructions: ## instructions of core's hot path under callgrind, compared with the checked-in figures (about a minute)
 	@scripts/instructions.sh
 
+.PHONY: acceptance-records
+acceptance-records: build ## 100,000 requests (REQUESTS=) through two Envoys, five kills and a read-only disk: each once in the tables (as root; some 5 minutes)
+	@WEIR_ACCEPTANCE_REQUESTS=$(or $(REQUESTS),100000) scripts/e2e.sh $(if $(filter all,$(ENVOY)),1.40.0,$(ENVOY)) --test tables_outages
+
 # The token counter: what it is made of, and its proofs.
 
 tokens: ## the counts of 8,405 texts, 200,000 fuzz strings and all characters against Python's tiktoken (some 5 minutes)

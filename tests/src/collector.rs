@@ -23,9 +23,12 @@ pub struct Collector {
 }
 
 impl Collector {
+    /// Where its rows are, in a rig's folder.
+    pub const FOLDER: &str = "records";
+
     pub async fn start(folder: &Path, format: &'static str) -> Self {
         let (port, log) = (free_port(), folder.join("collector.log"));
-        let mut collector = Self { port, folder: folder.join("records"), format, log, process: None };
+        let mut collector = Self { port, folder: folder.join(Self::FOLDER), format, log, process: None };
         collector.restart().await;
         collector
     }
@@ -39,7 +42,7 @@ impl Collector {
     pub async fn restart(&mut self) {
         let mut command = Command::new(dist("weir"));
         command.args(["collect", "--listen", &format!("127.0.0.1:{}", self.port), "--format", self.format]);
-        command.args(["--commit-every", "100ms", "--out"]).arg(&self.folder);
+        command.args(["--commit-every", "100ms", "--compact-every", "700ms", "--out"]).arg(&self.folder);
         let mut process = Process::start("collector", &mut command, self.log.clone());
         let port = self.port;
         let listening = async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();

@@ -9,6 +9,7 @@ pub mod applying;
 pub mod bootstrap;
 pub mod client;
 pub mod collector;
+pub mod disk;
 pub mod engine;
 pub mod envoy;
 pub mod envoy_gateway;
@@ -22,6 +23,7 @@ pub mod receiver;
 pub mod rig;
 pub mod scripts;
 pub mod sdks;
+pub mod tables;
 pub mod wasm;
 pub mod wire;
 

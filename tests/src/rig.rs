@@ -7,6 +7,7 @@ use crate::applying::{self, Applied};
 use crate::bootstrap::Bootstrap;
 use crate::client::{Answer, Call, Client, Streamed, Tally};
 use crate::collector::Collector;
+use crate::disk::Disk;
 use crate::envoy::{Envoy, Launch, Reload, Render};
 use crate::mock::Mock;
 use crate::policy::{Policy, secret};
@@ -40,6 +41,7 @@ pub struct Setup<'a> {
     applied: bool,
     /// Of the collector.
     format: &'static str,
+    disk: bool,
     environment_of: Option<Box<MakePolicy<'a>>>,
     render: Option<Box<Render<'a>>>,
 }
@@ -59,6 +61,7 @@ impl<'a> Setup<'a> {
             reloads: false,
             applied: false,
             format: "ndjson",
+            disk: false,
             environment_of: None,
             render: None,
         }
@@ -109,6 +112,12 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// The collector's folder is a disk of its own, where that can be had: [`Rig::disk`].
+    pub fn disk(mut self) -> Self {
+        self.disk = true;
+        self
+    }
+
     /// The policy will be replaced while Envoy runs: [`Rig::reload`].
     pub fn reloads(mut self) -> Self {
         self.reloads = true;
@@ -135,6 +144,7 @@ impl<'a> Setup<'a> {
 
     pub async fn start(self) -> Rig {
         let folder = Folder::new("rig");
+        let disk = self.disk.then(|| Disk::mount(&folder.join(Collector::FOLDER))).flatten();
         let collector = Collector::start(folder.path(), self.format).await;
         let mut mocks = Vec::new();
         for (name, arguments) in &self.mocks {
@@ -147,7 +157,7 @@ impl<'a> Setup<'a> {
             std::fs::write(folder.join(name), text).expect("a file beside the policy");
         }
         let document = (self.policy)(&at).0;
-        let policy = folder.join("policy.json");
+        let policy = folder.join(POLICY);
         std::fs::write(&policy, format!("{document:#}")).expect("the policy can be written");
         let mut environment = secrets_of(&document);
         environment.extend(self.environment_of.iter().flat_map(|policy| secrets_of(&policy(&at).0)));
@@ -165,7 +175,7 @@ impl<'a> Setup<'a> {
         };
         let envoy = Envoy::start(launch).await;
         let client = Client::new(&format!("http://127.0.0.1:{}", envoy.port));
-        Rig { envoy, client, collector, mocks, at, folder }
+        Rig { envoy, client, collector, mocks, at, disk, folder }
     }
 }
 
@@ -182,6 +192,28 @@ fn secret_variable(entity: &str) -> String {
     format!("WEIR_SECRET_E2E_{}", entity.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_"))
 }
 
+/// Another Envoy with the policy of the rig in `folder`, in a folder of its own there.
+pub async fn another_envoy(folder: &Path, name: &str) -> Envoy {
+    let (policy, own) = (folder.join(POLICY), folder.join(name));
+    std::fs::create_dir_all(&own).expect("a folder for an Envoy");
+    let document = std::fs::read(&policy).expect("the rig's policy");
+    let environment = secrets_of(&serde_json::from_slice(&document).expect("the policy's JSON"));
+    let launch = Launch {
+        policy: &policy,
+        folder: &own,
+        workers: 2,
+        environment: &environment,
+        edit: &|_| {},
+        arguments: &[],
+        reloads: false,
+        applied: false,
+        render: None,
+    };
+    Envoy::start(launch).await
+}
+
+const POLICY: &str = "policy.json";
+
 /// A running gateway with all around it. Fields are dropped in order: Envoy first.
 pub struct Rig {
     pub envoy: Envoy,
@@ -189,6 +221,7 @@ pub struct Rig {
     pub collector: Collector,
     mocks: Vec<Mock>,
     pub at: Addresses,
+    pub disk: Option<Disk>,
     folder: Folder,
 }
 
@@ -213,7 +246,7 @@ impl Rig {
 
     /// As `reload`, with a change to what `weir render` made of the policy.
     pub async fn reload_edited(&self, policy: Policy, edit: &dyn Fn(&mut Bootstrap)) -> Reload {
-        let file = self.folder.join("policy.json");
+        let file = self.folder.join(POLICY);
         std::fs::write(&file, format!("{:#}", policy.0)).expect("the policy can be written");
         let environment = secrets_of(&policy.0);
         let launch = Launch {

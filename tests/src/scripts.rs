@@ -20,15 +20,25 @@ pub fn output(script: &str, arguments: &[&str]) -> String {
 /// Runs `tests/clients/<script>` with a base URL and a key; what it prints, as JSON. Panics with its traceback when it fails.
 pub async fn client(script: &str, base: &str, key: &str, folder: &std::path::Path) -> Value {
     let python = std::env::var("WEIR_E2E_PYTHON").unwrap_or_else(|_| output("setup-python.sh", &[]));
-    python_json(&python, &format!("clients/{script}"), &[base, key], folder).await
+    python_json(&python, &format!("clients/{script}"), &[base, key], folder, LONGEST).await
 }
 
-/// What readers that are not ours find in a collector's tables (`tests/tables/read.py`).
-pub async fn tables(out: &std::path::Path, folder: &std::path::Path) -> Value {
+/// What readers that are not ours find in a collector's tables (`tests/tables/read.py`, with its further arguments).
+pub async fn tables(out: &std::path::Path, folder: &std::path::Path, more: &[&str]) -> Value {
+    let out = out.display().to_string();
+    python_json(&tables_python(), "tables/read.py", &[&[out.as_str()], more].concat(), folder, LONGEST * 10).await
+}
+
+/// What such a reader saw who read again and again until `stop` was there (`tests/tables/watch.py`).
+pub async fn watch(table: &std::path::Path, stop: &std::path::Path, folder: &std::path::Path) -> Value {
+    let (table, stop) = (table.display().to_string(), stop.display().to_string());
+    python_json(&tables_python(), "tables/watch.py", &[&table, &stop], folder, LONGEST * 60).await
+}
+
+fn tables_python() -> String {
     let requirements = root().join("tests/tables/requirements.txt");
     let install = || output("setup-python.sh", &[&requirements.display().to_string()]);
-    let python = std::env::var("WEIR_E2E_TABLES_PYTHON").unwrap_or_else(|_| install());
-    python_json(&python, "tables/read.py", &[&out.display().to_string()], folder).await
+    std::env::var("WEIR_E2E_TABLES_PYTHON").unwrap_or_else(|_| install())
 }
 
 /// A page's document once its scripts have run for some seconds of virtual time, by a headless Chromium.
@@ -41,27 +51,36 @@ pub async fn page(url: &str, folder: &std::path::Path) -> String {
     command.args(["--virtual-time-budget=4000", "--dump-dom", url]);
     let log = folder.join("chromium.log");
     let mut process = Process::start("chromium", &mut command, log);
-    ended(&mut process).await;
+    ended(&mut process, LONGEST).await;
     process.log()
 }
 
-async fn ended(process: &mut Process) -> bool {
+/// Within so long a program ends that is not told to go on.
+const LONGEST: Duration = Duration::from_secs(60);
+
+async fn ended(process: &mut Process, bound: Duration) -> bool {
     let ended = async {
         while process.is_running() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(Duration::from_secs(60), ended).await.is_ok()
+    timeout(bound, ended).await.is_ok()
 }
 
-async fn python_json(python: &str, script: &str, arguments: &[&str], folder: &std::path::Path) -> Value {
+async fn python_json(
+    python: &str,
+    script: &str,
+    arguments: &[&str],
+    folder: &std::path::Path,
+    bound: Duration,
+) -> Value {
     let log = folder.join(format!("{}.log", script.replace('/', "-")));
     let mut command = std::process::Command::new(python);
     command.arg(root().join("tests").join(script)).args(arguments);
     // No credential or proxy of the machine's may reach the client.
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder);
     let mut process = Process::start(script, &mut command, log);
-    let in_time = ended(&mut process).await;
+    let in_time = ended(&mut process, bound).await;
     let said = process.log();
     let answer = said.lines().last().and_then(|line| serde_json::from_str(line).ok());
     answer.filter(|_| in_time).unwrap_or_else(|| panic!("{script} gave no JSON (in time: {in_time})\n{said}"))

@@ -1,16 +1,22 @@
 """Reads the tables that `weir collect` wrote with readers that are not ours: `read.py OUT` prints, as JSON, each table's columns and types and
-row count by the deltalake package, by DuckDB and by Polars, and the join of usage and entities by DuckDB. It changes nothing."""
+row count by the deltalake package, by DuckDB and by Polars, and the join of usage and entities by DuckDB. `--ids FILE` has the ids of answered
+requests, one a line: each must be in each table once. `--without TEXT`: how many rows have that in any column. It changes nothing."""
 
+import argparse
 import json
 import pathlib
-import sys
 
 import deltalake
 import duckdb
 import duckdb_extension_delta
 import polars
 
-out = pathlib.Path(sys.argv[1]).resolve()
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("out")
+parser.add_argument("--ids")
+parser.add_argument("--without", action="append", default=[])
+asked = parser.parse_args()
+out = pathlib.Path(asked.out).resolve()
 tables = sorted(path.parent.name for path in out.glob("*/_delta_log"))
 
 
@@ -74,8 +80,26 @@ def joined(db):
     return {"endpoints": [list(map(str, row)) for row in by_entity], "requests": list(by_request)}
 
 
+def once(db, name):
+    """Of the rows with status 200 of a table: how many, how many ids, how many ids that were asked for it lacks, how many it has besides."""
+    db.execute(f"create or replace temp table found as select databricks_request_id id from delta_scan('{out / name}') where status_code = 200")
+    return db.execute("""select (select count(*) from found), (select count(distinct id) from found),
+        (select count(*) from (select id from answered except select id from found)),
+        (select count(*) from (select id from found except select id from answered))""").fetchone()
+
+
+def with_text(db, name, texts):
+    found = " or ".join("contains(found::varchar, ?)" for _ in texts)
+    return db.execute(f"select count(*) from delta_scan('{out / name}') found where {found}", texts).fetchone()[0]
+
+
 db = database()
 answer = {name: {"deltalake": with_deltalake(name), "duckdb": with_duckdb(db, name), "polars": with_polars(name)} for name in tables}
 if {"endpoint_usage", "served_entities", "endpoint_usage_detail"} <= set(tables):
     answer["join"] = joined(db)
+if asked.ids:
+    db.execute("create temp table answered as select * from read_csv(?, header=false, columns={'id': 'VARCHAR'})", [asked.ids])
+    answer["once"] = {name: once(db, name) for name in tables if name.startswith("endpoint_usage") or name.endswith("_payload")}
+if asked.without:
+    answer["rows_with_a_credential"] = sum(with_text(db, name, asked.without) for name in tables)
 print(json.dumps(answer))
