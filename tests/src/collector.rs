@@ -82,7 +82,9 @@ impl Collector {
     /// Waits until there is nothing that its tables lack.
     pub async fn settled(&self) {
         let empty = async || Some(self.stats().await).filter(|stats| stats["tables"]["journal_bytes"] == 0);
-        poll(ARRIVAL, empty).await.unwrap_or_else(|| panic!("the tables lack rows after {ARRIVAL:?}"));
+        // Tables are opened and files put together first, each with its syncs.
+        let bound = ARRIVAL * 4;
+        poll(bound, empty).await.unwrap_or_else(|| panic!("the tables lack rows after {bound:?}"));
     }
 
     pub fn tail(&self) -> String {

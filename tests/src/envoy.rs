@@ -93,7 +93,8 @@ impl Envoy {
         let mut process = Process::start("envoy", &mut command, launch.folder.join("envoy.log"));
         let admin = Client::new(&format!("http://127.0.0.1:{admin_port}"));
         let ready = async || admin.try_send(&Call::get("/ready")).await.is_ok_and(|answer| answer.status == 200);
-        process.wait_until(Duration::from_secs(30), ready).await;
+        // It compiles the filter first: seconds, on a machine that has nothing else to do.
+        process.wait_until(Duration::from_secs(90), ready).await;
         // A control plane may send the listener later.
         let listens = async || TcpStream::connect(("127.0.0.1", port)).await.is_ok();
         process.wait_until(Duration::from_secs(30), listens).await;

@@ -123,12 +123,7 @@ async fn each_request_is_in_the_tables_once_whatever_happens() {
     check_tables(&rig.collector.folder, &folder, &answered).await;
     let seen = reader.await.expect("the reader's word");
     assert_eq!((&seen["wrong"], seen["reads"].as_u64() > Some(0)), (&json!([]), true), "{seen}");
-    let compacted = rig.collector.stats().await["tables"]["compacted_files"].as_u64();
-    println!(
-        "{} requests once, a reader looked {} times; {compacted:?} files put together",
-        answered.len(),
-        seen["reads"]
-    );
+    println!("{} requests, each once; a reader looked {} times meanwhile", answered.len(), seen["reads"]);
     rig.assert_healthy().await;
 }
 

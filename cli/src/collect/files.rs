@@ -73,10 +73,11 @@ pub fn make_dir(dir: &Path) -> Result<(), SinkFailure> {
     }
 }
 
-/// A lock on a folder, held while this process lives.
+/// A lock on a folder, held while this process lives. The file is open for reading alone: one that is open for writing would keep
+/// its disk from being made read-only, as who looks after a failing one does.
 pub fn lock(dir: &Path) -> Result<File, SinkFailure> {
     let path = dir.join(".lock");
-    let file = File::create(&path).map_err(SinkFailure::at("create", &path))?;
+    let file = File::create(&path).and_then(|_| File::open(&path)).map_err(SinkFailure::at("create", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::Error(error)) => Err(SinkFailure::at("lock", &path)(error)),

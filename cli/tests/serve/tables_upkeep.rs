@@ -74,12 +74,12 @@ fn now() -> String {
 fn few_files_stay_of_many_and_old_days_go() {
     let out = tempfile::tempdir().unwrap();
     let mut ids = Vec::new();
-    let collector = tables(out.path(), &[&OFTEN[..], &["--vacuum-after", "1s", "--retention", "30d"]].concat());
+    let collector = tables(out.path(), &[&OFTEN[..], &["--vacuum-after", "2s", "--retention", "30d"]].concat());
     // Older than what is kept, so that it goes at the next look.
     collector.post(RECORDS, usage("old").replace(TIME, "2026-01-02T00:00:00Z"));
     settled(&collector);
     let time = now();
-    let put_together = || collector.get("/v1/stats").json()["tables"]["compacted_files"].as_u64().unwrap() >= 48;
+    let put_together = || collector.get("/v1/stats").json()["tables"]["compacted_files"].as_u64().unwrap() >= 16;
     post_until(&collector, &mut ids, "a", &time, put_together);
     settled(&collector);
     eventually("what was put together stays on the disk", || {
