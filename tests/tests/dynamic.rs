@@ -195,7 +195,7 @@ async fn a_hundred_reloads_under_load() {
     let megabytes: Vec<u64> = resident.iter().map(|bytes| bytes >> 20).collect();
     rig.assert_healthy().await;
     let growth = megabytes[119].saturating_sub(megabytes[19]);
-    assert!(growth <= 64, "{growth} MB more");
+    assert!(growth <= 32, "{growth} MB more");
 }
 
 /// A provider's key changes under load. When `weir apply` is done, the old one is used no more.
