@@ -21,7 +21,7 @@ use super::{
 
 pub mod versions;
 
-fn upstream(tls: bool, host: &str, port: u16) -> Upstream {
+pub fn upstream(tls: bool, host: &str, port: u16) -> Upstream {
     Upstream { tls, host: host.into(), port, authority: host.into(), path_prefix: "/v1".into() }
 }
 
