@@ -142,6 +142,8 @@ class Bench(Rig):
         providers = [self.mocks[name] for name in ("primary", "down", "outside", "translated")]
         busy, cpu, mock_cpu = machine_busy_seconds(), envoy.cpu_seconds(), [mock.cpu_seconds() for mock in providers]
         found = load.wrk(url, workload.connections, seconds, body, headers)
+        if not settle and not found["requests"] + found["not_2xx"]:
+            return None
         mock_cpu = max(mock.cpu_seconds() - began for mock, began in zip(providers, mock_cpu))
         busy = machine_busy_seconds() - busy
         records = variant in RECORDING and workload.recorded

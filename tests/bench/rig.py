@@ -56,7 +56,7 @@ class Process:
         self.pid = self.child.pid
         Process.running.append(self)
 
-    def wait_until_ok(self, url, seconds=60):
+    def wait_until_ok(self, url, seconds=180):
         """Waits for a 200. Returns after how many seconds it came."""
         begin = time.monotonic()
         while time.monotonic() - begin < seconds:
