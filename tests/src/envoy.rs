@@ -14,6 +14,9 @@ use crate::client::{Call, Client};
 use crate::process::{Process, dist, free_port, poll};
 use crate::scripts;
 
+/// A bound for waits: on a machine with ten times more to do than cores, V8 needs most of a minute for the filter.
+const READY: Duration = Duration::from_secs(120);
+
 pub struct Envoy {
     pub port: u16,
     pub admin_port: u16,
@@ -94,10 +97,10 @@ impl Envoy {
         let admin = Client::new(&format!("http://127.0.0.1:{admin_port}"));
         let ready = async || admin.try_send(&Call::get("/ready")).await.is_ok_and(|answer| answer.status == 200);
         // It compiles the filter first: seconds, on a machine that has nothing else to do.
-        process.wait_until(Duration::from_secs(90), ready).await;
+        process.wait_until(READY, ready).await;
         // A control plane may send the listener later.
         let listens = async || TcpStream::connect(("127.0.0.1", port)).await.is_ok();
-        process.wait_until(Duration::from_secs(30), listens).await;
+        process.wait_until(READY, listens).await;
         Self { port, admin_port, admin, process }
     }
 
