@@ -57,7 +57,7 @@ fuzz) step "build (up to 5 minutes)" build && run fuzz "${2:?seconds}" ;;
 bench)
   step "build (up to 5 minutes)" build
   "$crate/build-wasm.sh" "$CARGO_TARGET_DIR/envoy"
-  python3 "$crate/bench.py" "${2:-9}" "$CARGO_TARGET_DIR/release/bench" "$("$ROOT/scripts/setup-envoy.sh" 1.40.0)" \
+  python3 "$crate/bench.py" "${2:-7}" "$CARGO_TARGET_DIR/release/bench" "$("$ROOT/scripts/setup-envoy.sh" 1.40.0)" \
     "$CARGO_TARGET_DIR/envoy" "$crate/corpus"
   ;;
 *) fail "usage: tokens.sh tables|fit|errors|prove|fuzz SECONDS|bench [ROUNDS]" ;;
