@@ -48,7 +48,7 @@ async fn load(envoy: &Envoy, requests: usize, progress: &Progress) -> Tally {
     let client = Client::new(&format!("http://127.0.0.1:{}", envoy.port));
     let call = |number: usize| {
         progress.sent.fetch_add(1, Ordering::Relaxed);
-        let stranger = number % STRANGERS == 0;
+        let stranger = number.is_multiple_of(STRANGERS);
         if stranger {
             Call::post("/v1/chat/completions", chat("chat", json!({})).to_string())
         } else {

@@ -51,9 +51,9 @@ fn providers_are_istios_and_plans_are_weirs() {
     let name = "api.a.example";
     assert_eq!(settings(0)["tls"], json!({"mode": "SIMPLE", "sni": name, "subjectAltNames": [name]}));
     assert_eq!(settings(1)["tls"], json!({"mode": "DISABLE"}));
-    for at in 0..3 {
+    for (at, rule) in rules.iter().enumerate() {
         assert_eq!(settings(at)["connectionPool"]["http"]["maxRetries"], 1_000_000);
-        assert_eq!(rules[at]["spec"]["exportTo"], json!(["."]));
+        assert_eq!(rule["spec"]["exportTo"], json!(["."]));
     }
 }
 
