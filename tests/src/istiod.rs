@@ -31,10 +31,16 @@ impl Istiod {
     }
 
     /// Starts on the manifests of a policy, and gives the bootstrap of a gateway that is fed by them.
-    pub fn gateway(&self, launch: &Launch<'_>, port: u16, admin_port: u16, arguments: &[&str]) -> String {
+    /// `fetched`: the filter comes by discovery, from a registry; what Istio's agent does with that is done here.
+    pub fn gateway(&self, launch: &Launch<'_>, port: u16, admin_port: u16, fetched: bool) -> String {
         let config = self.folder.join("config");
         fs::create_dir(&config).expect("a folder");
-        fs::write(config.join("weir.yaml"), rendered(launch, port, arguments)).expect("the manifests can be written");
+        let manifests = if fetched {
+            as_the_agent(&rendered(launch, port, "oci://registry.example/weir:1"))
+        } else {
+            rendered(launch, port, &dist("weir.wasm").display().to_string())
+        };
+        fs::write(config.join("weir.yaml"), manifests).expect("the manifests can be written");
         *self.process.lock().expect("one thread") = Some(self.start());
         self.bootstrap(admin_port).to_string()
     }
@@ -107,12 +113,28 @@ impl Istiod {
 }
 
 /// What `weir render istio` makes of a policy.
-fn rendered(launch: &Launch<'_>, port: u16, arguments: &[&str]) -> String {
+fn rendered(launch: &Launch<'_>, port: u16, wasm: &str) -> String {
     let mut command = Command::new(dist("weir"));
-    command.args(["render", "istio"]).arg(launch.policy).args(["--port", &port.to_string()]);
-    command.arg("--wasm").arg(dist("weir.wasm")).args(arguments);
+    command.args(["render", "istio"]).arg(launch.policy).args(["--port", &port.to_string(), "--wasm", wasm]);
     command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
     let output = command.output().expect("dist/weir can be run");
     assert!(output.status.success(), "weir render istio: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("manifests in UTF-8")
+}
+
+/// The agent fetches what comes by discovery, and Envoy gets a file.
+fn as_the_agent(manifests: &str) -> String {
+    let mut documents = Vec::new();
+    for text in manifests.split("\n---\n").skip(1) {
+        let mut document: Value = serde_yaml_ng::from_str(text).expect("a manifest");
+        for patch in document["spec"]["configPatches"].as_array_mut().into_iter().flatten() {
+            if patch["applyTo"] == "EXTENSION_CONFIG" {
+                let code = patch.pointer_mut("/patch/value/typed_config/config/vm_config/code").expect("an extension");
+                assert_eq!(code["remote"]["http_uri"]["uri"], "oci://registry.example/weir:1");
+                *code = json!({"local": {"filename": dist("weir.wasm")}});
+            }
+        }
+        documents.push(document.to_string());
+    }
+    documents.join("\n---\n")
 }

@@ -21,8 +21,8 @@ fn policy(at: &Addresses) -> Policy {
 }
 
 /// Starts a gateway that istiod feeds, and waits until it is Weir that answers.
-async fn start<'a>(istiod: &'a Istiod, setup: Setup<'a>) -> Rig {
-    let rig = setup.render(|launch, port, admin| istiod.gateway(launch, port, admin, &[])).start().await;
+async fn start<'a>(istiod: &'a Istiod, fetched: bool, setup: Setup<'a>) -> Rig {
+    let rig = setup.render(move |launch, port, admin| istiod.gateway(launch, port, admin, fetched)).start().await;
     let answers = async || (rig.send(Call::get("/health")).await.status == 200).then_some(());
     poll(SOON, answers).await.unwrap_or_else(|| panic!("Weir does not answer\n{}", istiod.tail()));
     rig
@@ -35,7 +35,7 @@ fn call(model: &str, more: Value) -> Call {
 #[tokio::test]
 async fn requests_limits_fallback_and_streams() {
     let Some(istiod) = Istiod::new() else { return };
-    let mut rig = start(&istiod, Setup::new(&["a", "b"], policy)).await;
+    let mut rig = start(&istiod, false, Setup::new(&["a", "b"], policy)).await;
 
     let answer = rig.send(call("chat", json!({})).header("x-weir-cluster", "outbound|1||elsewhere")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -85,7 +85,7 @@ async fn a_request_authentication_feeds_the_identity() {
         policy
     };
     let setup = Setup::new(&["a", "b"], policy).file("jwks.json", jwt::keys().to_string());
-    let rig = start(&istiod, setup).await;
+    let rig = start(&istiod, false, setup).await;
     let claims = json!({"email": "dora@example.com", "realm": {"roles": ["staff"]}});
     let late = json!({"email": "dora@example.com", "exp": 1_000_000_000});
     let body = chat("chat", json!({}));
@@ -105,4 +105,19 @@ async fn a_request_authentication_feeds_the_identity() {
         assert_eq!((&row["status_code"], &row["requester"]), (&json!(status), &requester), "{name}");
     }
     assert!(rig.mock("a").last().await.header("authorization") == ["Bearer secret-of-a"]);
+}
+
+/// Both roles come by discovery, as they do where Istio's agent fetches the filter; the attempt role is then there for each request.
+#[tokio::test]
+async fn a_filter_that_is_fetched() {
+    let Some(istiod) = Istiod::new() else { return };
+    let mut rig = start(&istiod, true, Setup::new(&["a", "b"], policy)).await;
+    assert_eq!(rig.send(call("chat", json!({}))).await.header("served-model-name"), Some("a"));
+    assert_eq!(rig.send(call("one", json!({}))).await.status, 200, "without a plan");
+    let down = json!({"mock": {"a": {"status": 503}}});
+    let tally = rig.load(20, 10, |_| call("chat", down.clone())).await;
+    assert_eq!(tally.count(200), 20, "{:?}", tally.by_status);
+    assert!(tally.answers.iter().all(|answer| answer.header("served-model-name") == Some("b")));
+    assert_eq!(rig.collector.usage(22).await.len(), 22);
+    rig.assert_healthy().await;
 }
