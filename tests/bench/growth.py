@@ -23,6 +23,8 @@ from workloads import BARE, WEIR
 MOST = int(os.environ.get("MOST") or 10**9)
 ROUNDS, SECONDS = 3, 2
 CONNECTIONS = 32
+#: What V8's compiler leaves is given back 4 MB a second.
+SETTLE_SECONDS = 10
 #: At most so long for making users known, before what they cost is measured.
 FILL_SECONDS = 120
 
@@ -78,11 +80,11 @@ def endpoints(rig):
         envoy = rig.envoy(WEIR, 1, many_endpoints(rig, count), ["primary"])
         first_ready = first_ready or envoy.ready_seconds
         whole = time.monotonic() - begin - envoy.ready_seconds
-        time.sleep(2)
+        time.sleep(SETTLE_SECONDS)
         memory = envoy.memory()
         body = load.chat_body(rig.folder, f"endpoint-{count}", 1 << 10, model=f"model-{count - 1}-large")
         two = rig.envoy(WEIR, 2, many_endpoints(rig, count), ["primary"])
-        time.sleep(2)
+        time.sleep(SETTLE_SECONDS)
         worker = two.memory()["resident"] - memory["resident"]
         two.end()
         size = len(json.dumps(many_endpoints(rig, count))) / 1e6
@@ -128,6 +130,8 @@ def open_streams(rig):
         found = {}
         for variant in (BARE, WEIR):
             envoy = rig.envoy(variant, 1) if variant != BARE else rig.of(BARE, 1)
+            # What the compiler left goes back to the system first.
+            time.sleep(SETTLE_SECONDS if variant == WEIR else 0)
             before, cpu = envoy.resident_mb(), envoy.cpu_seconds()
 
             def meanwhile(envoy=envoy):
