@@ -10,7 +10,7 @@ use super::{
 };
 
 pub fn listener(config: &Config, policy_json: &str, options: &Options) -> Value {
-    json!({
+    let mut listener = json!({
         "name": "weir",
         "address": address(options.listen),
         "filter_chains": [{
@@ -19,7 +19,12 @@ pub fn listener(config: &Config, policy_json: &str, options: &Options) -> Value 
                 "typed_config": connection_manager(config, policy_json, options),
             }],
         }],
-    })
+    });
+    if options.version.limits_by_listener() {
+        listener["per_connection_buffer_limit_bytes"] =
+            u32::try_from(filters::buffer_limit(config)).unwrap_or(u32::MAX).into();
+    }
+    listener
 }
 
 fn connection_manager(config: &Config, policy_json: &str, options: &Options) -> Value {

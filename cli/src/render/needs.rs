@@ -36,6 +36,9 @@ fn collect(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
+/// What Envoy buffers of a body where nothing is set.
+const ENVOYS_BUFFER: usize = 1 << 20;
+
 /// What this policy has less of there.
 pub fn lacks(config: &Config, version: EnvoyVersion, unpaused: bool) -> Vec<String> {
     let mut lacks = Vec::new();
@@ -45,6 +48,13 @@ pub fn lacks(config: &Config, version: EnvoyVersion, unpaused: bool) -> Vec<Stri
         {
             lacks.extend(aggregated(endpoint, version));
         }
+    }
+    if version.limits_by_listener() && config.max_request_bytes.saturating_mul(2) > ENVOYS_BUFFER {
+        lacks.push(format!(
+            "Envoy {version} heeds no `request_body_buffer_limit`: the bootstrap sets the listener's; merging by hand, set \
+             `per_connection_buffer_limit_bytes: {}` on yours, or bodies over 1 MiB are answered 413",
+            super::filters::buffer_limit(config)
+        ));
     }
     if unpaused && config.unmatched_cluster.is_some() {
         lacks.push(format!(

@@ -19,7 +19,7 @@ use super::{
     version::{Chain, EnvoyVersion},
 };
 
-pub mod versions;
+mod versions;
 
 pub fn upstream(tls: bool, host: &str, port: u16) -> Upstream {
     Upstream { tls, host: host.into(), port, authority: host.into(), path_prefix: "/v1".into() }

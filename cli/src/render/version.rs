@@ -24,6 +24,11 @@ impl EnvoyVersion {
         }
     }
 
+    /// Whether `request_body_buffer_limit` counts for nothing, so that the listener's own limit must hold a request.
+    pub fn limits_by_listener(self) -> bool {
+        self == Self::V1_36
+    }
+
     const fn minor(self) -> &'static str {
         match self {
             Self::V1_36 => "1.36",
@@ -74,7 +79,7 @@ fn why_not(text: &str) -> &'static str {
     if numbers.any(|number| number.is_none()) {
         ""
     } else if (major, minor) < (1, 36) {
-        ": it is too old, since a route's own buffer limit came with 1.36"
+        ": it is too old"
     } else if (major, minor) > (1, 40) {
         ": it is newer than any that Weir was tested with; render for 1.40 and run `envoy --mode validate` on what comes out"
     } else {

@@ -18,6 +18,11 @@ fn before_1_37_a_chain_is_an_aggregate_whose_hosts_say_where_they_are() {
     let router =
         at(hcm(&bootstrap), "/http_filters/1/typed_config/upstream_http_filters/1/typed_config/extension_config");
     assert_eq!(at(router, "/typed_config/config/root_id"), "attempt-by-host");
+    let limit = |bootstrap: &Value| {
+        at(bootstrap, "/static_resources/listeners/0").get("per_connection_buffer_limit_bytes").cloned()
+    };
+    assert_eq!(limit(&bootstrap), Some(json!(2_000_000)));
+    assert_eq!(limit(&rendered(&config())), None);
     let composite = rendered(&config());
     assert!(cluster(&composite, "weir-chat-a").pointer(host).is_none());
     assert!(routes(&composite)[0].pointer("/route/retry_policy/retry_priority").is_none());
