@@ -67,6 +67,9 @@ instructions: ## instructions of core's hot path under callgrind, compared with 
 acceptance-records: build ## 100,000 requests (REQUESTS=) through two Envoys, five kills and a read-only disk: each once in the tables (as root; some 5 minutes)
 	@WEIR_ACCEPTANCE_REQUESTS=$(or $(REQUESTS),100000) scripts/e2e.sh $(if $(filter all,$(ENVOY)),1.40.0,$(ENVOY)) --test tables_outages
 
+instructions-envoy: ## instructions of Envoy per request under callgrind, by whose they are: bare, do-nothing wasm, Weir (some 10 minutes)
+	@python3 tests/bench/callgrind.py
+
 # The token counter: what it is made of, and its proofs.
 
 tokens: ## the counts of 8,405 texts, 200,000 fuzz strings and all characters against Python's tiktoken (some 5 minutes)

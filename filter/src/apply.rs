@@ -41,7 +41,7 @@ pub enum Applied {
 
 impl Sinks {
     /// Does what a step says, the verdict last.
-    pub fn apply(&self, step: Step, host: EnvoyHost) -> Applied {
+    pub fn apply(&self, step: Step, host: &EnvoyHost) -> Applied {
         let mut is_unasked = false;
         for effect in step.effects {
             match effect {
@@ -56,12 +56,12 @@ impl Sinks {
         }
     }
 
-    fn ask(&self, question: &[u8], host: EnvoyHost) -> bool {
+    fn ask(&self, question: &[u8], host: &EnvoyHost) -> bool {
         let rls = self.shared.as_ref().and_then(|shared| shared.gateway.config.rls.as_ref());
         rls.is_some_and(|rls| host.should_rate_limit(rls, question, rls.timeout_ms).is_some())
     }
 
-    fn apply_one(&self, effect: Effect, host: EnvoyHost) {
+    fn apply_one(&self, effect: Effect, host: &EnvoyHost) {
         match effect {
             Effect::SetRequestHeader(name, value) => host.set_request_header(&name, &value),
             Effect::RemoveRequestHeader(name) => host.remove_request_header(&name),
@@ -91,7 +91,7 @@ impl Sinks {
             Effect::Ask(_) => {}
             Effect::Record(row) => {
                 if let Some(exporter) = &self.exporter {
-                    exporter.borrow_mut().push(row, &host);
+                    exporter.borrow_mut().push(row, host);
                     self.report(exporter, host);
                 }
             }
@@ -100,7 +100,7 @@ impl Sinks {
     }
 
     /// Brings the metrics of the outbox up to date: at once, since an operator waits for 0 rows before a shutdown.
-    pub fn report(&self, exporter: &RefCell<Exporter>, host: EnvoyHost) {
+    pub fn report(&self, exporter: &RefCell<Exporter>, host: &EnvoyHost) {
         let tally = exporter.borrow_mut().take_tally();
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let gone = tally.sent.saturating_add(tally.dropped);
@@ -116,18 +116,18 @@ impl Sinks {
 pub struct Metrics(Rc<[(Metric, u32)]>);
 
 impl Metrics {
-    pub fn define(host: EnvoyHost) -> Self {
+    pub fn define(host: &EnvoyHost) -> Self {
         let define = |metric: Metric| Some((metric, host.define_metric(metric.name(), metric.is_gauge())?));
         Self(Metric::ALL.into_iter().filter_map(define).collect())
     }
 
-    pub fn add(&self, metric: Metric, offset: i64, host: EnvoyHost) {
+    pub fn add(&self, metric: Metric, offset: i64, host: &EnvoyHost) {
         if let Some(id) = self.id(metric).filter(|_| offset != 0) {
             host.add_to_metric(id, offset);
         }
     }
 
-    pub fn set(&self, metric: Metric, value: u64, host: EnvoyHost) {
+    pub fn set(&self, metric: Metric, value: u64, host: &EnvoyHost) {
         if let Some(id) = self.id(metric) {
             host.set_metric(id, value);
         }

@@ -5,7 +5,7 @@
 mod abi;
 mod random;
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use abi::{Buffer, Map, MetricKind, OK, returned};
 use proxy_wasm::hostcalls;
@@ -17,9 +17,11 @@ use weir_core::{
     reply::Reply,
 };
 
-/// The host of the callback that is running.
-#[derive(Clone, Copy, Debug)]
-pub struct EnvoyHost;
+/// The host of the callback that is running: made anew for each, and asked for the time once at most.
+#[derive(Debug, Default)]
+pub struct EnvoyHost {
+    now: Cell<Option<u64>>,
+}
 
 impl SharedData for EnvoyHost {
     fn load(&self, key: &str) -> Option<(Vec<u8>, Cas)> {
@@ -48,10 +50,13 @@ impl SharedData for EnvoyHost {
 
 impl Host for EnvoyHost {
     fn now(&self) -> u64 {
-        let mut time = 0;
-        // SAFETY: the host writes `time` during the call.
-        unsafe { abi::proxy_get_current_time_nanoseconds(&raw mut time) };
-        time
+        self.now.get().unwrap_or_else(|| {
+            let mut time = 0;
+            // SAFETY: the host writes `time` during the call.
+            unsafe { abi::proxy_get_current_time_nanoseconds(&raw mut time) };
+            self.now.set(Some(time));
+            time
+        })
     }
 
     fn random(&self) -> u64 {

@@ -86,26 +86,27 @@ impl Root {
     /// Asks for the tokens that are due.
     fn fetch(&mut self) {
         let Some(keeper) = &mut self.keeper else { return };
-        for Fetch { grant, post } in keeper.tick(&EnvoyHost) {
-            match EnvoyHost.post(&post) {
+        for Fetch { grant, post } in keeper.tick(&EnvoyHost::default()) {
+            match EnvoyHost::default().post(&post) {
                 Some(call) => self.fetches.push((call, grant)),
-                None => warn(keeper.answered(grant, None, &[], &EnvoyHost)),
+                None => warn(keeper.answered(grant, None, &[], &EnvoyHost::default())),
             }
         }
-        self.sinks.metrics.set(Metric::TokensFailing, keeper.failing(), EnvoyHost);
+        self.sinks.metrics.set(Metric::TokensFailing, keeper.failing(), &EnvoyHost::default());
     }
 
     fn export(&mut self) {
         self.send_records();
         // A configuration that goes waits for both.
-        let records = self.sinks.exporter.as_ref().map(|exporter| exporter.borrow_mut().is_over(&EnvoyHost));
-        let reports = self.sinks.shared.as_ref().map(|shared| shared.reports.borrow().is_over(EnvoyHost.now()));
+        let records = self.sinks.exporter.as_ref().map(|exporter| exporter.borrow_mut().is_over(&EnvoyHost::default()));
+        let reports =
+            self.sinks.shared.as_ref().map(|shared| shared.reports.borrow().is_over(EnvoyHost::default().now()));
         if let Some(exporter) = &self.sinks.exporter {
-            self.sinks.report(exporter, EnvoyHost);
+            self.sinks.report(exporter, &EnvoyHost::default());
             exporter.borrow_mut().take_lost(true).iter().for_each(|line| log::warn!("{line}"));
         }
         if (records, reports) != (None, None) && records.unwrap_or(true) && reports.unwrap_or(true) {
-            EnvoyHost.done();
+            EnvoyHost::default().done();
         }
     }
 
@@ -117,20 +118,20 @@ impl Root {
         let records = self.sinks.exporter.as_ref().map(|exporter| exporter.borrow().tick_ms());
         let reports = self.sinks.shared.as_ref().map(|_| rls::TICK_MS);
         self.keeper = Keeper::new(gateway.clone());
-        self.sinks.metrics.set(Metric::TokensFailing, 0, EnvoyHost);
+        self.sinks.metrics.set(Metric::TokensFailing, 0, &EnvoyHost::default());
         let tokens = self.keeper.as_ref().map(|_| keeper::TICK_MS);
         if let Some(period) = records.into_iter().chain(reports).chain(tokens).min() {
-            EnvoyHost.set_tick_period_ms(period);
+            EnvoyHost::default().set_tick_period_ms(period);
         }
     }
 
     fn send_records(&self) {
         let Some(exporter) = &self.sinks.exporter else { return };
-        let post = exporter.borrow_mut().tick(&EnvoyHost);
+        let post = exporter.borrow_mut().tick(&EnvoyHost::default());
         if let Some(post) = post
-            && EnvoyHost.post(&post).is_none()
+            && EnvoyHost::default().post(&post).is_none()
         {
-            exporter.borrow_mut().answered(&Answer::default(), &EnvoyHost);
+            exporter.borrow_mut().answered(&Answer::default(), &EnvoyHost::default());
         }
     }
 
@@ -140,11 +141,11 @@ impl Root {
         let Some(rls) = &gateway.config.rls else { return };
         let mut reports = reports.borrow_mut();
         while let Some(sent) = reports.take() {
-            let call = EnvoyHost.should_rate_limit(rls, &sent.report.request(&rls.domain), rls::TIMEOUT_MS);
+            let call = EnvoyHost::default().should_rate_limit(rls, &sent.report.request(&rls.domain), rls::TIMEOUT_MS);
             reports.sent(call, sent);
         }
         let lost = i64::try_from(reports.take_lost()).unwrap_or(i64::MAX);
-        self.sinks.metrics.add(Metric::RlsReportsLost, lost, EnvoyHost);
+        self.sinks.metrics.add(Metric::RlsReportsLost, lost, &EnvoyHost::default());
     }
 }
 
@@ -153,50 +154,51 @@ impl Context for Root {
         if let Some(at) = self.fetches.iter().position(|(own, _)| *own == call) {
             let (_, grant) = self.fetches.swap_remove(at);
             let Some(keeper) = &mut self.keeper else { return };
-            let answer = EnvoyHost.answer(keeper::MAX_ANSWER);
-            warn(keeper.answered(grant, answer.status, &answer.body, &EnvoyHost));
-            self.sinks.metrics.set(Metric::TokensFailing, keeper.failing(), EnvoyHost);
+            let answer = EnvoyHost::default().answer(keeper::MAX_ANSWER);
+            warn(keeper.answered(grant, answer.status, &answer.body, &EnvoyHost::default()));
+            self.sinks.metrics.set(Metric::TokensFailing, keeper.failing(), &EnvoyHost::default());
             return;
         }
         let Some(exporter) = &self.sinks.exporter else { return };
-        exporter.borrow_mut().answered(&EnvoyHost.answer(MAX_ANSWER), &EnvoyHost);
+        exporter.borrow_mut().answered(&EnvoyHost::default().answer(MAX_ANSWER), &EnvoyHost::default());
         // The next batch, if one is due, need not wait for the next tick.
         self.export();
     }
 
     fn on_grpc_call_response(&mut self, call: u32, status: u32, size: usize) {
         let Some(shared) = &self.sinks.shared else { return };
-        let message = (status == 0).then(|| Host::answer(&EnvoyHost, size.min(rls::MAX_REPORT_ANSWER)));
+        let message = (status == 0).then(|| Host::answer(&EnvoyHost::default(), size.min(rls::MAX_REPORT_ANSWER)));
         shared.reports.borrow_mut().answered(call, message.as_deref());
     }
 
     /// The configuration goes: it stays until its rows and reports are sent, or a bound has passed.
     fn on_done(&mut self) -> bool {
-        let records = self.sinks.exporter.as_ref().is_none_or(|exporter| exporter.borrow_mut().close(&EnvoyHost));
-        let close = |shared: &Shared| shared.reports.borrow_mut().close(EnvoyHost.now());
+        let records =
+            self.sinks.exporter.as_ref().is_none_or(|exporter| exporter.borrow_mut().close(&EnvoyHost::default()));
+        let close = |shared: &Shared| shared.reports.borrow_mut().close(EnvoyHost::default().now());
         records & self.sinks.shared.as_ref().is_none_or(close)
     }
 }
 
 impl RootContext for Root {
     fn on_configure(&mut self, _: usize) -> bool {
-        self.role = Role::of(EnvoyHost.property(&["plugin_root_id"]).as_deref());
-        self.sinks.metrics = Metrics::define(EnvoyHost);
-        let Some(gateway) = in_force(&EnvoyHost.configuration()) else {
-            self.sinks.metrics.set(Metric::ConfigRejected, 1, EnvoyHost);
+        self.role = Role::of(EnvoyHost::default().property(&["plugin_root_id"]).as_deref());
+        self.sinks.metrics = Metrics::define(&EnvoyHost::default());
+        let Some(gateway) = in_force(&EnvoyHost::default().configuration()) else {
+            self.sinks.metrics.set(Metric::ConfigRejected, 1, &EnvoyHost::default());
             return false;
         };
-        if limits::is_first(&EnvoyHost) {
-            self.sinks.metrics.set(Metric::LimitCounters, 0, EnvoyHost);
+        if limits::is_first(&EnvoyHost::default()) {
+            self.sinks.metrics.set(Metric::LimitCounters, 0, &EnvoyHost::default());
         }
-        export::create_key(&EnvoyHost);
+        export::create_key(&EnvoyHost::default());
         let entities = gateway.config.endpoints.iter().flat_map(|endpoint| &endpoint.entities);
         for entity in entities.filter(|entity| entity.tokenizer == Tokenizer::Ratio) {
-            calibrate::create_key(&EnvoyHost, &entity.id);
+            calibrate::create_key(&EnvoyHost::default(), &entity.id);
         }
-        keeper::grants(&gateway.config).for_each(|grant| oauth::create_key(&EnvoyHost, grant));
+        keeper::grants(&gateway.config).for_each(|grant| oauth::create_key(&EnvoyHost::default(), grant));
         if matches!(self.role, Role::Gateway | Role::GatewayUnpaused) {
-            self.sinks.metrics.set(Metric::ConfigRejected, 0, EnvoyHost);
+            self.sinks.metrics.set(Metric::ConfigRejected, 0, &EnvoyHost::default());
             self.begin(&gateway);
         }
         self.gateway = Some(gateway);
@@ -246,7 +248,7 @@ fn in_force(configuration: &[u8]) -> Option<Rc<Gateway>> {
             for warning in &compiled.warnings {
                 log::warn!("policy: {warning}");
             }
-            let node = EnvoyHost.property(&["xds", "node", "id"]).and_then(|id| String::from_utf8(id).ok());
+            let node = EnvoyHost::default().property(&["xds", "node", "id"]).and_then(|id| String::from_utf8(id).ok());
             let gateway = Rc::new(Gateway { config: compiled.config, delivery: hash, node: node.unwrap_or_default() });
             IN_FORCE.with_borrow_mut(|known| known.push(Rc::downgrade(&gateway)));
             Some(gateway)

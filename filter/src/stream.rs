@@ -57,12 +57,13 @@ pub struct Stream<E> {
 
 impl<E: Engine> Stream<E> {
     fn handle(&mut self, input: Input) -> Action {
-        let mut step = self.engine.handle(input, &EnvoyHost);
+        let host = EnvoyHost::default();
+        let mut step = self.engine.handle(input, &host);
         loop {
-            match self.sinks.apply(step, EnvoyHost) {
+            match self.sinks.apply(step, &host) {
                 Applied::Done(action) => return action,
                 Applied::Unasked => {
-                    step = self.engine.handle(Input::Answer { status: UNAVAILABLE, size: 0 }, &EnvoyHost);
+                    step = self.engine.handle(Input::Answer { status: UNAVAILABLE, size: 0 }, &host);
                 }
             }
         }
@@ -72,7 +73,7 @@ impl<E: Engine> Stream<E> {
 impl<E: Engine> Context for Stream<E> {
     fn on_grpc_call_response(&mut self, _: u32, status: u32, size: usize) {
         if self.handle(Input::Answer { status, size }) == Action::Continue {
-            EnvoyHost.resume_request();
+            EnvoyHost::default().resume_request();
         }
     }
 

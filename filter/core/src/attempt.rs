@@ -157,7 +157,7 @@ impl Attempt {
         let Some((endpoint, entity)) = self.entity(&handover, number) else {
             return (Phase::AwaitBody { handover, number, started_at, size: 0 }, paused());
         };
-        let headers = self.sent.as_ref().and_then(|sent| sent.scrub(entity, number, &mut effects));
+        let headers = self.sent.as_ref().and_then(|sent| sent.scrub(endpoint, entity, number, &mut effects));
         provider::address(endpoint, entity, handover.call, ":authority", headers, || started_at, &mut effects);
         (Phase::AwaitBody { handover, number, started_at, size: 0 }, Step { effects, verdict: Verdict::Pause })
     }

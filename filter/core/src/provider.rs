@@ -62,12 +62,13 @@ pub struct Call {
 }
 
 /// Removes whatever the API of the first provider does not define: the caller's credential, identity, cookies, forwarding
-/// and routing headers with it.
-pub fn scrub_request(headers: &Headers, primary: &ServedEntity, effects: &mut Vec<Effect>) {
+/// and routing headers with it. But for what [`address`] sets or removes itself: a write costs a microsecond.
+pub fn scrub_request(headers: &Headers, endpoint: &Endpoint, primary: &ServedEntity, effects: &mut Vec<Effect>) {
     let wire = primary.provider.wire();
     let is_of_api = |name: &str| OF_API.iter().any(|(of, known)| *of == wire && *known == name);
+    let is_addressed = |name: &str| name == "accept-encoding" || endpoint.own_headers.iter().any(|own| own == name);
     for (name, _) in headers.iter() {
-        if !FORWARDED.contains(&name) && !is_of_api(name) {
+        if !FORWARDED.contains(&name) && !is_addressed(name) && !is_of_api(name) {
             effects.push(Effect::RemoveRequestHeader(Cow::Owned(name.to_owned())));
         }
     }
@@ -216,9 +217,9 @@ fn google_path(entity: &ServedEntity, call: Call) -> Option<String> {
     })
 }
 
-/// Removes what a provider's answer says to its own clients alone.
-pub fn scrub_response(headers: &Headers, effects: &mut Vec<Effect>) {
-    for (name, _) in headers.iter() {
+/// Removes what a provider's answer says to its own clients alone, but for what `is_set` says will be overwritten.
+pub fn scrub_response(headers: &Headers, is_set: impl Fn(&str) -> bool, effects: &mut Vec<Effect>) {
+    for (name, _) in headers.iter().filter(|(name, _)| !is_set(name)) {
         if KEPT_BACK.contains(&name) || KEPT_BACK_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
             effects.push(Effect::RemoveResponseHeader(Cow::Owned(name.to_owned())));
         }

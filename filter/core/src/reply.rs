@@ -148,11 +148,13 @@ pub struct Standings {
     pub tokens: Option<Standing>,
 }
 
+const OF_REQUESTS: [&str; 3] =
+    ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
+const OF_TOKENS: [&str; 3] = ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
+
 impl Standings {
     pub fn headers(&self) -> impl Iterator<Item = (Cow<'static, str>, Value)> {
-        let requests = ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
-        let tokens = ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
-        [(&self.requests, requests), (&self.tokens, tokens)].into_iter().flat_map(
+        [(&self.requests, OF_REQUESTS), (&self.tokens, OF_TOKENS)].into_iter().flat_map(
             |(standing, [limit, remaining, reset])| {
                 standing.iter().flat_map(move |standing| {
                     [
@@ -163,6 +165,11 @@ impl Standings {
                 })
             },
         )
+    }
+
+    /// Whether `name` is among [`Standings::headers`].
+    pub fn is_header(&self, name: &str) -> bool {
+        (self.requests.is_some() && OF_REQUESTS.contains(&name)) || (self.tokens.is_some() && OF_TOKENS.contains(&name))
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::Attempt;
 use crate::{
-    config::ServedEntity,
+    config::{Endpoint, ServedEntity},
     headers::Headers,
     host::{Effect, Host, Input},
     provider,
@@ -28,10 +28,16 @@ impl Sent {
 
     /// Takes off what is not for a provider, before an entity's own is set; the caller's headers where they are of the first
     /// entity's API.
-    pub fn scrub(&self, entity: &ServedEntity, number: usize, effects: &mut Vec<Effect>) -> Option<&Headers> {
+    pub fn scrub(
+        &self,
+        endpoint: &Endpoint,
+        entity: &ServedEntity,
+        number: usize,
+        effects: &mut Vec<Effect>,
+    ) -> Option<&Headers> {
         let is_first = number == 1;
         if is_first {
-            provider::scrub_request(&self.headers, entity, effects);
+            provider::scrub_request(&self.headers, endpoint, entity, effects);
         } else {
             provider::strip_request(&self.headers, effects);
         }

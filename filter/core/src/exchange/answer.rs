@@ -80,7 +80,6 @@ impl AwaitAnswer {
         }
         let mut effects = Vec::with_capacity(24);
         self.facts.restore(gateway, &mut effects);
-        provider::scrub_response(&headers, &mut effects);
         let mut answer = ReadAnswer {
             provider_status: own_details.is_none().then_some(status),
             plan: self.plan,
@@ -92,6 +91,7 @@ impl AwaitAnswer {
             body: Body::Passed,
             facts: self.facts,
         };
+        provider::scrub_response(&headers, |name| answer.standings().is_header(name), &mut effects);
         let denied = answer.denied(gateway, own_details.as_deref(), &headers);
         answer.status = denied.as_ref().map_or(status, Denied::status);
         let fallbacks = answer.notes.len().min(answer.plan.len().saturating_sub(1));

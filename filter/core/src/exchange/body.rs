@@ -189,7 +189,7 @@ fn first_attempt(
     else {
         return effects;
     };
-    provider::scrub_request(facts.headers(), entity, &mut effects);
+    provider::scrub_request(facts.headers(), endpoint, entity, &mut effects);
     let call = Call { api, stream: request.is_stream() };
     let streams_usage = call.stream && api.has_stream_options();
     let spliced = match api {

@@ -1,13 +1,12 @@
 //! What a caller is told: how the tightest limit stands, which one refused him, and when to come back. Counters with
 //! their windows in, numbers and OpenAI's form of a duration out. Never changes a count.
 
-use std::fmt::Write;
-
 use super::{
     Unit,
     compile::Held,
     period::{Period, Span},
 };
+use crate::decimal;
 
 /// How the tightest of some counters stands: the one with the least remaining / limit, the first in the policy on a tie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,24 +53,34 @@ impl Refusal {
 pub fn duration(ms: u64) -> String {
     let (seconds, millis) = (ms / 1_000, ms % 1_000);
     let (minutes, hours) = (seconds / 60, seconds / 3_600);
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = match (hours, minutes, seconds) {
-        (0, 0, 0) if millis == 0 => write!(text, "0s"),
-        (0, 0, 0) => write!(text, "{millis}ms"),
-        (0, 0, _) => write!(text, "{}{}s", seconds, fraction(millis)),
-        (0, _, _) => write!(text, "{}m{}{}s", minutes, seconds % 60, fraction(millis)),
-        _ => write!(text, "{}h{}m{}{}s", hours, minutes % 60, seconds % 60, fraction(millis)),
-    };
-    text
+    let mut text = Vec::with_capacity(16);
+    if seconds == 0 && millis > 0 {
+        decimal::push(&mut text, millis);
+        text.extend_from_slice(b"ms");
+    } else {
+        if hours > 0 {
+            decimal::push(&mut text, hours);
+            text.push(b'h');
+        }
+        if minutes > 0 {
+            decimal::push(&mut text, minutes % 60);
+            text.push(b'm');
+        }
+        decimal::push(&mut text, seconds % 60);
+        fraction(&mut text, millis);
+        text.push(b's');
+    }
+    // Digits and letters: this never fails.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// `.2` of 200 ms; nothing of none.
-fn fraction(millis: u64) -> String {
-    if millis == 0 {
-        return String::new();
+fn fraction(text: &mut Vec<u8>, millis: u64) {
+    if millis > 0 {
+        text.push(b'.');
+        decimal::push_padded(text, millis, 3);
+        text.truncate(text.len().saturating_sub(text.iter().rev().take_while(|digit| **digit == b'0').count()));
     }
-    format!(".{millis:03}").trim_end_matches('0').to_string()
 }
 
 /// The refusal of the counters as they stand; `None` where the caller may go on. Shadow limits refuse nobody.

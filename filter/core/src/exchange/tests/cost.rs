@@ -47,7 +47,7 @@ fn an_ordinary_request() {
         ("load", 4),
         ("now", 6),
         ("property", 1),
-        ("remove_request_header", 6),
+        ("remove_request_header", 5),
         ("replace_request_body", 1),
         ("request_body", 1),
         ("request_header", 1),
