@@ -210,7 +210,8 @@ fn what_an_engine_does_not_tell_is_null() {
     let nothing = json!([[null, null, null], [null, null, null]]);
     let whole = answer(1, &[(1, 2, 1), (1, 100, 60)]);
     // What comes of the probe, and of the look.
-    let cases: [(&str, (u32, &[u8]), Option<(u32, &[u8])>); 6] = [
+    type Answered<'a> = (u32, &'a [u8]);
+    let cases: [(&str, Answered<'_>, Option<Answered<'_>>); 6] = [
         ("Limitador", (0, &answer(1, &[])), None),
         ("no answer", (LATE, &[]), None),
         ("not of the protocol", (0, &[0xff]), None),
