@@ -56,10 +56,12 @@ class Peer(Process):
         return found
 
     def cpu_seconds(self):
-        return sum(self.of_process(pid, super().cpu_seconds) for pid in self.family())
+        read = super().cpu_seconds
+        return sum(self.of_process(pid, read) for pid in self.family())
 
     def resident_mb(self):
-        return sum(self.of_process(pid, super().resident_mb) for pid in self.family())
+        read = super().resident_mb
+        return sum(self.of_process(pid, read) for pid in self.family())
 
     def of_process(self, pid, read):
         own, self.pid = self.pid, pid
@@ -128,7 +130,7 @@ def mlflow(bin_folder, bench):
     port = free_port()
     command = [bin_folder / "mlflow", "gateway", "start", "--config-path", file, "--host", "127.0.0.1", "--port", port, "--workers", 1]
     more = {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    peer = Peer(MLFLOW, command, bench.folder / "mlflow.log", environment(bin_folder) | more, port, "/gateway/chat/invocations")
+    peer = Peer(MLFLOW, command, bench.folder / "mlflow.log", environment(bin_folder) | more, port, CHAT_PATH)
     peer.wait_until_ok(peer.url("/health"), 300)
     return peer
 
