@@ -72,8 +72,8 @@ async fn another_filter_takes_over_under_load() {
     let limits = used(&rig, ALICE).await;
     assert!(limits.contains(&format!("\"used\":{sent}")), "{sent} sent: {limits}");
     rig.collector.usage(sent + 1).await;
-    // A file that is no filter.
-    let none = changed(&rig, "none.wasm", |_| b"no wasm".to_vec());
+    // A module that is no filter.
+    let none = changed(&rig, "none.wasm", |bytes| bytes[..8].to_vec());
     let applied = rig.apply_with(&policy(&rig.at, 1_000_000), &["!--wasm", "--wasm", &none]).await;
     assert_eq!(applied.status, 1, "{applied:?}");
     assert_eq!(rig.send(Call::chat(ALICE, &chat("chat", json!({})))).await.status, 200);
