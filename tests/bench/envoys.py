@@ -176,7 +176,7 @@ def composites(config):
 
 
 def bare_routes(routes, names):
-    to_model = next(route for route in routes if "cluster_header" in route.get("route", {}))
+    to_model = next(route for route in routes if {"cluster_header", "retry_policy"} <= route.get("route", {}).keys())
     outside = next(route for route in routes if route["name"] == "outside")
     down = [name for name in names if DOWN_ENDPOINT in name]
     chat = [name for name in names if name not in down]
