@@ -107,7 +107,7 @@ mod tests {
             (module(&[(1, b"types"), (0, b"\x04name..."), (0, &own)]), Ok(())),
             (module(&[(0, other)]), Err(Unfit::OfVersion("0.0.0-other".into()))),
             (module(&[(1, b"types"), (0, b"\x04name...")]), Err(Unfit::NotWeirs)),
-            (module(&[(0, &own)])[..30].to_vec(), Err(Unfit::NotWeirs)),
+            (module(&[(0, &own)])[..20].to_vec(), Err(Unfit::NotWeirs)),
             (b"\x7fELF".to_vec(), Err(Unfit::NoModule)),
             (Vec::new(), Err(Unfit::NoModule)),
         ] {
