@@ -63,13 +63,7 @@ impl AwaitLook {
         this.ask(look::probe(&rls.domain), Vec::new())
     }
 
-    pub fn answered(
-        mut self: Box<Self>,
-        gateway: &Gateway,
-        status: u32,
-        size: usize,
-        host: &impl Host,
-    ) -> (Phase, Step) {
+    pub fn answered(mut self, gateway: &Gateway, status: u32, size: usize, host: &impl Host) -> (Phase, Step) {
         let (Some(rls), Some(caller)) = (&gateway.config.rls, &self.facts.caller) else {
             return self.reply(gateway, None, Vec::new());
         };
