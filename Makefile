@@ -30,6 +30,9 @@ core: ## tests of core and cli, natively and (core) as WebAssembly under node
 e2e: build ## end-to-end tests in a real Envoy (ENVOY=1.40.0, 1.40.0-unpaused or all: whole on each, for hours)
 	@scripts/e2e.sh $(ENVOY)
 
+reproducible: ## builds weir.wasm twice, in two places, and compares (some 2 minutes)
+	@scripts/reproducible.sh
+
 containers: build ## the images, and docker-compose.yml for real in an engine of its own (root on Debian)
 	@scripts/containers.sh
 
