@@ -56,16 +56,20 @@ impl fmt::Display for EnvoyVersion {
     }
 }
 
+/// The one of `all` whose `minor` this is, with or without a `v` before and a patch number behind it.
+pub fn known<V: Copy>(text: &str, all: impl IntoIterator<Item = V>, minor: impl Fn(V) -> &'static str) -> Option<V> {
+    let mut parts = text.strip_prefix('v').unwrap_or(text).splitn(3, '.');
+    let (first, second, patch) = (parts.next(), parts.next(), parts.next());
+    let is_number = patch.is_none_or(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
+    all.into_iter().find(|version| is_number && minor(*version).split_once('.') == first.zip(second))
+}
+
 /// `1.40`, `1.40.2` or `v1.40.2`.
 impl FromStr for EnvoyVersion {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut parts = text.strip_prefix('v').unwrap_or(text).splitn(3, '.');
-        let (major, minor, patch) = (parts.next(), parts.next(), parts.next());
-        let known = Self::ALL.into_iter().find(|v| v.minor().split_once('.') == major.zip(minor));
-        let is_number = patch.is_none_or(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
-        known.filter(|_| is_number).ok_or_else(|| {
+        known(text, Self::ALL, Self::minor).ok_or_else(|| {
             let all: Vec<_> = Self::ALL.map(Self::minor).into();
             format!("found `{text}`, expected a supported Envoy, one of {}{}", all.join(", "), why_not(text))
         })

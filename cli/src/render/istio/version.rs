@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use super::super::version::known;
+
 /// In order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IstioVersion {
@@ -33,11 +35,7 @@ impl FromStr for IstioVersion {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut parts = text.strip_prefix('v').unwrap_or(text).splitn(3, '.');
-        let (major, minor, patch) = (parts.next(), parts.next(), parts.next());
-        let known = Self::ALL.into_iter().find(|v| v.minor().split_once('.') == major.zip(minor));
-        let is_number = patch.is_none_or(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
-        known.filter(|_| is_number).ok_or_else(|| {
+        known(text, Self::ALL, Self::minor).ok_or_else(|| {
             format!(
                 "expected a supported Istio version, one of {}, found `{text}`",
                 Self::ALL.map(Self::minor).join(", ")
