@@ -9,11 +9,11 @@ toolchain=$("$ROOT/scripts/setup-wasm.sh" wasm32-wasip1)
 export CARGO_TARGET_DIR=$ROOT/target/tokens
 
 build() {
-  local cargo=(cargo) more=() flags=()
+  local cargo=(cargo) more=() flags=("-Ctarget-feature=+simd128")
   if [[ $toolchain == debian ]]; then
     cargo=(debian_cargo)
     more=("-Zbuild-std=std,panic_abort")
-    flags=("-Lnative=/usr/lib/wasm32-wasi")
+    flags+=("-Lnative=/usr/lib/wasm32-wasi")
     export CARGO_TARGET_WASM32_WASIP1_LINKER=wasm-ld-22
   fi
   CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${flags[*]}") "${cargo[@]}" build --manifest-path "$crate/Cargo.toml" \

@@ -212,59 +212,78 @@ pub fn push(counter: &mut Counter, inside: &[u8]) {
             counter.push(gathered.get(..used).unwrap_or_default());
             (used, room) = (0, &mut gathered);
         }
-        match room.get_mut(..part.len()) {
-            Some(room) => {
-                room.copy_from_slice(part);
-                used += part.len();
+        match (room, part) {
+            ([first, ..], [byte]) => {
+                *first = *byte;
+                used += 1;
             }
-            None => counter.push(part),
+            (room, part) => match room.get_mut(..part.len()) {
+                Some(room) => {
+                    room.copy_from_slice(part);
+                    used += part.len();
+                }
+                None => counter.push(part),
+            },
         }
     });
     counter.push(gathered.get(..used).unwrap_or_default());
 }
 
-const GATHERED: usize = 256;
+const GATHERED: usize = 1024;
 
 /// Hands on what a string's inside says, in parts. A lone surrogate is U+FFFD, as it is wherever text must be Unicode; what
 /// is no escape stands for itself.
 fn decode(inside: &[u8], mut part: impl FnMut(&[u8])) {
     let mut rest = inside;
-    while let Some(found) = memchr::memchr(b'\\', rest) {
-        let (plain, escape) = rest.split_at(found);
-        if !plain.is_empty() {
+    while let Some(first) = rest.first() {
+        if *first != b'\\' {
+            let end = memchr::memchr(b'\\', rest).unwrap_or(rest.len());
+            let (plain, escapes) = rest.split_at(end);
             part(plain);
+            rest = escapes;
+            continue;
         }
-        let (character, length) = escaped(escape);
-        let mut buffer = [0; 4];
-        part(character.encode_utf8(&mut buffer).as_bytes());
-        rest = escape.get(length..).unwrap_or_default();
-    }
-    if !rest.is_empty() {
-        part(rest);
+        let length = match rest.get(1).map_or(0, |letter| escaped_letter(*letter)) {
+            0 => {
+                let (character, length) = escaped(rest);
+                part(character.encode_utf8(&mut [0; 4]).as_bytes());
+                length
+            }
+            byte => {
+                part(&[byte]);
+                2
+            }
+        };
+        rest = rest.get(length..).unwrap_or_default();
     }
 }
 
-/// The character of the escape that a text begins with, and how many bytes the escape has.
+/// The byte that a backslash and this letter stand for; 0 where they stand for none, or for more than that.
+fn escaped_letter(letter: u8) -> u8 {
+    match letter {
+        b'n' => b'\n',
+        b't' => b'\t',
+        b'r' => b'\r',
+        b'b' => 8,
+        b'f' => 12,
+        b'"' | b'\\' | b'/' => letter,
+        _ => 0,
+    }
+}
+
+/// The character of an escape of more than a letter, and how many bytes the escape has.
 fn escaped(escape: &[u8]) -> (char, usize) {
-    match escape.get(1) {
-        Some(b'n') => ('\n', 2),
-        Some(b't') => ('\t', 2),
-        Some(b'r') => ('\r', 2),
-        Some(b'b') => ('\u{8}', 2),
-        Some(b'f') => ('\u{c}', 2),
-        Some(b'u') => {
-            let first = hexadecimal(escape, 2);
-            match (first, escape.get(6..8), hexadecimal(escape, 8)) {
-                (Some(high @ 0xd800..0xdc00), Some(br"\u"), Some(low @ 0xdc00..0xe000)) => {
-                    let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-                    (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
-                }
-                (Some(code), _, _) => (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 6),
-                (None, _, _) => (char::REPLACEMENT_CHARACTER, 2),
-            }
+    if escape.get(1) != Some(&b'u') {
+        return ('\\', 1);
+    }
+    let first = hexadecimal(escape, 2);
+    match (first, escape.get(6..8), hexadecimal(escape, 8)) {
+        (Some(high @ 0xd800..0xdc00), Some(br"\u"), Some(low @ 0xdc00..0xe000)) => {
+            let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+            (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
         }
-        Some(byte @ (b'"' | b'\\' | b'/')) => (char::from(*byte), 2),
-        _ => ('\\', 1),
+        (Some(code), _, _) => (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 6),
+        (None, _, _) => (char::REPLACEMENT_CHARACTER, 2),
     }
 }
 
