@@ -1,6 +1,7 @@
 """`make bench-collect`: what one collector process on one core takes, and how long its page's questions take over many rows.
 
-SECONDS (60) of a flood of rows while a reader queries the table; then ROWS (10,000,000) in the tables, a restart, and the page's questions.
+SECONDS_OF_FLOOD (60) of as many rows as it takes while a reader queries the table, and with RATE of that many a second; then ROWS
+(10,000,000) in the tables, a restart, and the page's questions.
 The collector has core 0 for itself; senders and the reader have the others. Prints a table; nothing here asserts a time."""
 
 import json
@@ -17,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRAFFIC = ROOT / "tests/tables/traffic.py"
 SECONDS = int(os.environ.get("SECONDS_OF_FLOOD", "60"))
 ROWS = int(os.environ.get("ROWS", "10000000"))
+RATE = ["--rate", os.environ["RATE"]] if "RATE" in os.environ else []
 OTHERS = "1-" + str((os.cpu_count() or 2) - 1) if (os.cpu_count() or 1) > 1 else "0"
 
 
@@ -77,7 +79,7 @@ def flood(collector):
     warm.wait()
     collector.settle()
     querying = reader(collector.out)
-    sender = send(collector.url, "--rows", str(10**9), "--batch", "1000")
+    sender = send(collector.url, "--rows", str(10**9), "--batch", "1000", *RATE)
     first, used, begin = collector.stored(), collector.cpu_seconds(), time.monotonic()
     memory, lag = [], []
     while time.monotonic() - begin < SECONDS:
@@ -87,11 +89,13 @@ def flood(collector):
     took = time.monotonic() - begin
     rows, cpu = collector.stored() - first, collector.cpu_seconds() - used
     sender.kill()
-    half = len(memory) // 2
+    half, minute = len(memory) // 2, min(60, len(memory))
+    minutes = [max(memory[at : at + minute]) for at in range(0, len(memory) - minute + 1, minute)]
     say("rows a second, acknowledged", f"{rows / took:,.0f}")
     say("CPU of the core", f"{100 * cpu / took:.0f} %")
     say("rows a second of CPU", f"{rows / cpu:,.0f}")
     say("memory, first half / second half, most", f"{max(memory[:half]):.0f} / {max(memory[half:]):.0f} MB")
+    say("memory minute by minute, most", " / ".join(f"{most:.0f}" for most in minutes) + " MB")
     say("lag of the tables, most", f"{max(lag):.1f} s")
     if querying:
         querying.kill()

@@ -43,11 +43,17 @@ fn tables_python() -> String {
 
 /// A page's document once its scripts have run for some seconds of virtual time, by a headless Chromium.
 pub async fn page(url: &str, folder: &std::path::Path) -> String {
+    page_with(None, url, folder).await
+}
+
+/// The same with one more of Chromium's options.
+pub async fn page_with(option: Option<&str>, url: &str, folder: &std::path::Path) -> String {
     let chromium = std::env::var("WEIR_E2E_CHROMIUM").unwrap_or_else(|_| output("setup-chromium.sh", &[]));
     let mut command = std::process::Command::new(chromium);
     // As root it has no sandbox; the page is ours.
     command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,1500"]);
     command.arg(format!("--user-data-dir={}", folder.join("chromium").display()));
+    command.args(option);
     command.args(["--virtual-time-budget=4000", "--dump-dom", url]);
     let log = folder.join("chromium.log");
     let mut process = Process::start("chromium", &mut command, log);

@@ -112,3 +112,19 @@ async fn the_page_shows_in_a_browser_who_is_refused_and_why() {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
 }
+
+#[tokio::test]
+async fn the_page_can_be_read_by_day_and_by_night() {
+    let rig = Setup::new(&["a"], policy).tables().start().await;
+    let collector = format!("http://127.0.0.1:{}", rig.collector.port);
+    let probe = include_str!("../tables/colours.html").replace("COLLECTOR", &collector);
+    let file = rig.folder().join("colours.html");
+    std::fs::write(&file, probe).unwrap();
+    for (option, is_dark) in [(None, false), (Some("--force-dark-mode"), true)] {
+        let page = scripts::page_with(option, &format!("file://{}", file.display()), rig.folder()).await;
+        let found = page.rsplit_once("[[").and_then(|(_, rest)| rest.split_once("]]")).map(|(found, _)| found);
+        let found: Value = serde_json::from_str(found.unwrap_or_else(|| panic!("no colours in\n{page}"))).unwrap();
+        assert_eq!(found["is_dark"], is_dark, "{found}");
+        assert!(found["least"].as_f64().unwrap() >= 4.5, "a text that is hard to read: {found}");
+    }
+}
