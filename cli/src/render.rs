@@ -21,6 +21,7 @@ use self::{
 use crate::policy::{self, Unusable};
 
 mod access_log;
+mod attempts;
 mod bootstrap;
 mod clusters;
 mod dynamic;

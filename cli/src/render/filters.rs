@@ -3,9 +3,9 @@
 //! routes switch them on, so that none of his must be touched.
 
 use serde_json::{Map, Value, json};
-use weir_core::{attempt, config::Config, paths::HOP_HEADERS, unpaused};
+use weir_core::{config::Config, paths::HOP_HEADERS, unpaused};
 
-use super::{bootstrap::Options, jwt, version::Chain, wasm};
+use super::{attempts, bootstrap::Options, jwt, version::Chain, wasm};
 
 /// The upstream filter that takes headers off, as each route says.
 pub const ROUTING_HEADERS: &str = "weir.routing_headers";
@@ -81,20 +81,13 @@ pub fn router(config: &Config, policy_json: &str, options: &Options) -> Value {
     })
 }
 
-/// The router's own filters. Requests that are not Weir's pass both of the first two by.
+/// The router's own filters. Requests that are not Weir's pass all of them by but the codec.
 pub fn in_router(config: &Config, policy_json: &str, options: &Options) -> Vec<Value> {
     let role = match options.version.chain() {
         Chain::Composite => wasm::ATTEMPT,
         Chain::Aggregate => wasm::ATTEMPT_BY_HOST,
     };
-    let attempt = with_a_plan(&wasm::filter(role, config, policy_json, options));
-    let codec = json!({
-        "name": "envoy.filters.http.upstream_codec",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
-        },
-    });
-    vec![take_off_routing_headers(), attempt, codec]
+    attempts::filters(&wasm::filter(role, config, policy_json, options), options.version.chain(), options.unpaused)
 }
 
 /// Twice the filter's own limit: it answers 413 first.
@@ -123,46 +116,6 @@ fn headers() -> Value {
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
             "mutations": {"request_mutations": unpaused::HEADERS.map(set)},
-        },
-    })
-}
-
-/// Does nothing but what a route says (`routes`): requests outside the scope keep all their headers.
-fn take_off_routing_headers() -> Value {
-    json!({
-        "name": ROUTING_HEADERS,
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-        },
-    })
-}
-
-/// The attempt role is for requests whose plan has a fallback: for all others it is skipped, which saves a context in the
-/// VM each (docs/decisions/0003-the-first-attempt.md).
-fn with_a_plan(filter: &Value) -> Value {
-    let plan = json!({
-        "input": {
-            "name": "plan",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput",
-                "key": format!("wasm.{}", attempt::PLAN),
-            },
-        },
-        "value_match": {"safe_regex": {"google_re2": {}, "regex": "(?s).+"}},
-    });
-    let skip = json!({
-        "name": "skip",
-        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.common.matcher.action.v3.SkipFilter"},
-    });
-    json!({
-        "name": filter["name"],
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher",
-            "extension_config": filter,
-            "xds_matcher": {"matcher_list": {"matchers": [{
-                "predicate": {"not_matcher": {"single_predicate": plan}},
-                "on_match": {"action": skip},
-            }]}},
         },
     })
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use weir_core::{
+    attempt::FAILED_HEADER,
     config::Config,
     paths::{AUTHORITY_HEADER, CLUSTER_HEADER, PATHS, Path, Target},
 };
@@ -27,12 +28,12 @@ const IDLE_FLOOR_MS: u64 = 300_000;
 /// What a stream may be silent beyond its attempts' own timeouts.
 const IDLE_SLACK_MS: u64 = 30_000;
 
-/// What no provider sees: what the route has read; x-forwarded-proto, without which Envoy finds no route, so that the
+/// What no provider sees: what the route and the attempt role have read; x-forwarded-proto, without which Envoy finds no route, so that the
 /// filter leaves it; and what an operator's router adds, which does not keep that back.
 fn to_no_provider(options: &Options) -> Vec<&'static str> {
     let routers = ["x-envoy-attempt-count", "x-envoy-expected-rq-timeout-ms", "x-envoy-original-host"];
     let routers = routers.into_iter().filter(|_| options.merged);
-    [CLUSTER_HEADER, AUTHORITY_HEADER, "x-forwarded-proto"].into_iter().chain(routers).collect()
+    [CLUSTER_HEADER, AUTHORITY_HEADER, "x-forwarded-proto", FAILED_HEADER].into_iter().chain(routers).collect()
 }
 
 /// What such a router adds to answers.

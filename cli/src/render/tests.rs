@@ -175,7 +175,11 @@ fn both_roles_are_one_file_and_one_policy() {
     let gateway = at(&filters[0], "/typed_config/config");
     let upstream = at(&filters[1], "/typed_config/upstream_http_filters").as_array().unwrap();
     let attempt = at(&upstream[1], "/typed_config/extension_config/typed_config/config");
-    assert_eq!(upstream.len(), 3);
+    let names: Vec<_> = upstream.iter().map(|f| f["name"].as_str().unwrap()).collect();
+    // The header by which Envoy knows a first attempt goes last.
+    let expected =
+        ["weir.tell", "weir.attempt", "weir.note", "weir.routing_headers", "envoy.filters.http.upstream_codec"];
+    assert_eq!(names, expected);
     assert_eq!((&gateway["root_id"], &attempt["root_id"]), (&json!("gateway"), &json!("attempt")));
     for key in ["vm_config", "configuration", "failure_policy", "allow_on_headers_stop_iteration"] {
         assert_eq!(gateway[key], attempt[key], "{key}");
@@ -202,7 +206,7 @@ fn the_routing_header_counts_on_forwarded_paths_alone() {
     assert_eq!(rewritten["match"]["headers"], json!([{"name": "x-weir-cluster", "present_match": true}]));
     assert_eq!(rewritten["route"]["host_rewrite_header"], "x-weir-authority");
     let removed = at(rewritten, "/typed_per_filter_config/weir.routing_headers/mutations/request_mutations");
-    let names = ["x-weir-cluster", "x-weir-authority", "x-forwarded-proto"];
+    let names = ["x-weir-cluster", "x-weir-authority", "x-forwarded-proto", "x-weir-failed"];
     assert_eq!(*removed, json!(names.map(|name| json!({"remove": name}))));
     for (route, path) in weir.iter().zip(PATHS) {
         assert_eq!(route["name"], format!("weir:{}", path.pattern));

@@ -153,8 +153,10 @@ impl Split<'_> {
             return Vec::new();
         };
         let of_policy = |filter: &&mut Value| {
-            let type_url = filter["typed_config"]["@type"].as_str();
-            type_url.is_some_and(|url| [WASM, JWT_AUTHN, WITH_MATCHER].contains(&url))
+            let config = &filter["typed_config"];
+            let config =
+                if config["@type"] == WITH_MATCHER { &config["extension_config"]["typed_config"] } else { config };
+            config["@type"] == WASM || config["@type"] == JWT_AUTHN
         };
         filters.iter_mut().filter(of_policy).map(|filter| self.filter(filter, kind)).collect()
     }
@@ -239,11 +241,10 @@ mod tests {
             "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": "{}"},
         });
         let wasm = |name: &str| json!({"name": name, "typed_config": {"@type": WASM, "config": plugin}});
-        let attempt =
-            json!({"name": "weir.attempt", "typed_config": {"@type": WITH_MATCHER, "extension_config": wasm("x")}});
+        let matched = |filter: Value| json!({"name": filter["name"], "typed_config": {"@type": WITH_MATCHER, "extension_config": filter}});
         let plain = |name: &str| json!({"name": name, "typed_config": {"@type": "other"}});
         let router = json!({"name": "router", "typed_config": {"@type": "router",
-            "upstream_http_filters": [plain("mutation"), attempt, plain("codec")]}});
+            "upstream_http_filters": [matched(plain("mutation")), matched(wasm("weir.attempt")), plain("codec")]}});
         let manager = json!({
             "stat_prefix": "weir", "route_config": {"name": "weir"},
             "http_filters": [plain("other"), wasm("weir.gateway"), router],

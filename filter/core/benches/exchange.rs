@@ -9,7 +9,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use weir_core::{
-    attempt::Attempt,
+    attempt::{Attempt, FAILED_HEADER},
     config::{Config, MissingSecrets},
     exchange::Exchange,
     export::{self, Answer, Exporter},
@@ -92,10 +92,10 @@ impl Rig {
         } else if is_translated {
             self.translated(&mut exchange, body.len(), stream);
         } else {
+            // Envoy skips the role on a first attempt that is in the caller's own API.
             if case == "fallback" {
-                self.attempt(1, body.len(), "503");
+                self.second_attempt(body.len());
             }
-            self.attempt(if case == "fallback" { 2 } else { 1 }, body.len(), "200");
             self.answer(&mut exchange, stream);
         }
         self.gateway_step(&mut exchange, Input::Log);
@@ -103,9 +103,11 @@ impl Rig {
         measured(|| drop(exchange));
     }
 
-    fn attempt(&mut self, number: u64, size: usize, status: &str) {
-        self.host.fake.set_property("upstream/request_attempt_count", &number.to_le_bytes());
-        self.host.response(status, "application/json");
+    /// After a first one that was answered 503.
+    fn second_attempt(&mut self, size: usize) {
+        self.host.fake.set_property("upstream/request_attempt_count", &2u64.to_le_bytes());
+        self.host.fake.apply(vec![Effect::SetRequestHeader(FAILED_HEADER.into(), b"503 1204".as_slice().into())]);
+        self.host.response("200", "application/json");
         let mut attempt = measured(|| Attempt::new(self.gateway.clone(), |_| None));
         let headers = Input::ResponseHeaders { end: false };
         for input in

@@ -1,6 +1,6 @@
-//! One attempt in the upstream role. The gateway role has made the primary's request, so the first attempt changes
-//! nothing; a later one points the request, whose body Envoy has restored, at its own entity. Attempts that fail are
-//! noted in filter state, where the gateway role finds them: nobody else sees them.
+//! One attempt in the upstream role. The gateway role has made the primary's request, so Envoy skips the role on a first
+//! attempt that is in the caller's own API; a later one points the request, whose body Envoy has restored, at its own entity.
+//! Attempts that fail are noted in filter state, where the gateway role finds them; of the first one Envoy tells the second.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use self::{
     translate::{Body, Translated},
     whole::Sent,
 };
-pub use notes::{Failure, Handover, Note, read_notes};
+pub use notes::{FAILED_HEADER, FAILED_METADATA, FIRST_IS_OURS, Failure, Handover, Note, read_notes};
 pub use place::HOST_CLUSTER;
 
 use crate::{
@@ -140,6 +140,9 @@ impl Attempt {
         if number == 1 && self.goes_by_host && !Handover::is_first_ours(&plan) {
             return (Phase::AwaitAnswer { started_at }, Step::default());
         }
+        if number == 2 {
+            effects.extend(self.first_noted(&handover, started_at, host));
+        }
         let is_whole = handover.is_whole;
         if is_whole {
             self.sent = Some(Box::new(Sent::new(handover.endpoint, host)));
@@ -155,7 +158,8 @@ impl Attempt {
             return (Phase::AwaitBody { handover, number, started_at, size: 0 }, paused());
         }
         let Some((endpoint, entity)) = self.entity(&handover, number) else {
-            return (Phase::AwaitBody { handover, number, started_at, size: 0 }, paused());
+            let step = Step { effects, verdict: Verdict::Pause };
+            return (Phase::AwaitBody { handover, number, started_at, size: 0 }, step);
         };
         let headers = self.sent.as_ref().and_then(|sent| sent.scrub(endpoint, entity, number, &mut effects));
         provider::address(endpoint, entity, handover.call, ":authority", headers, || started_at, &mut effects);
@@ -208,6 +212,20 @@ impl Attempt {
         noted(Note { status: 0, failure, latency_ms: 0 }, started_at, host)
     }
 
+    /// The note of a first attempt at which nobody was there to make it.
+    fn first_noted(&self, handover: &Handover, now: u64, host: &impl Host) -> Option<Effect> {
+        let header = host.request_header(notes::FAILED_HEADER)?;
+        if host.property(&[ATTEMPTS]).is_some() {
+            return None;
+        }
+        let latency_ms = millis(handover.sent_at, now);
+        let is_late = self.entity(handover, 1).is_some_and(|(_, entity)| u64::from(latency_ms) >= entity.first_byte_ms);
+        let (status, failure) = notes::failed(&header, is_late)?;
+        let mut state = Vec::new();
+        Note { status, failure, latency_ms }.write(&mut state);
+        Some(Effect::SetState(ATTEMPTS, state))
+    }
+
     fn entity(&self, handover: &Handover, number: usize) -> Option<(&Endpoint, &ServedEntity)> {
         let config = &self.gateway.config;
         if handover.config != config.hash {
@@ -220,7 +238,7 @@ impl Attempt {
 }
 
 /// From 1.
-fn attempt_number(host: &impl Host) -> usize {
+pub(crate) fn attempt_number(host: &impl Host) -> usize {
     let count = host.property(&["upstream", "request_attempt_count"]);
     let count = count.and_then(|bytes| bytes.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes)));
     count.and_then(|count| usize::try_from(count).ok()).unwrap_or(1)
@@ -240,8 +258,12 @@ fn status(host: &impl Host) -> Option<u16> {
     host.response_header(":status").and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok())
 }
 
+pub(crate) fn millis(since: u64, now: u64) -> u32 {
+    u32::try_from(now.saturating_sub(since) / 1_000_000).unwrap_or(u32::MAX)
+}
+
 fn noted(note: Note, started_at: u64, host: &impl Host) -> Step {
-    let latency_ms = u32::try_from(host.now().saturating_sub(started_at) / 1_000_000).unwrap_or(u32::MAX);
+    let latency_ms = millis(started_at, host.now());
     let mut state = host.property(&[ATTEMPTS]).unwrap_or_default();
     Note { latency_ms, ..note }.write(&mut state);
     Step { effects: vec![Effect::SetState(ATTEMPTS, state)], verdict: Verdict::Continue }

@@ -40,9 +40,10 @@ impl Restore {
     pub fn handle(&mut self, input: Input, host: &impl Host) -> Step {
         match input {
             // Pausing here keeps the headers writable; the body's first piece goes on at once, and the headers with it.
-            Input::RequestHeaders { end: false } if self.is_in_scope(host) => {
-                self.sent = Some(host.request_headers());
-                Step { effects: Vec::new(), verdict: Verdict::Pause }
+            Input::RequestHeaders { end: false } => {
+                self.sent = Some(host.request_headers()).filter(|headers| self.is_in_scope(headers));
+                let verdict = if self.sent.is_some() { Verdict::Pause } else { Verdict::Continue };
+                Step { effects: Vec::new(), verdict }
             }
             Input::ResponseHeaders { .. } | Input::Log | Input::Done => {
                 let mut effects = Vec::new();
@@ -65,10 +66,9 @@ impl Restore {
         effects.extend(names.into_iter().map(|name| Effect::RemoveRequestHeader(name.clone())));
     }
 
-    fn is_in_scope(&self, host: &impl Host) -> bool {
-        let path = host.request_header(":path").unwrap_or_default();
-        let is_ours = std::str::from_utf8(&path).is_ok_and(|path| paths::resolve(path).is_some());
-        is_ours && is_host_in_scope(&self.gateway, host)
+    fn is_in_scope(&self, headers: &Headers) -> bool {
+        let is_ours = headers.text(":path").is_some_and(|path| paths::resolve(path).is_some());
+        is_ours && is_host_in_scope(&self.gateway, headers)
     }
 }
 

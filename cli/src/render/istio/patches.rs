@@ -99,7 +99,7 @@ fn before_the_router(args: &Args, filter: &Value) -> Vec<Value> {
 }
 
 /// The router with its upstream filters. What the agent fetches is no longer behind the matcher that skips it for requests
-/// without a plan: a matcher takes no filter that comes by discovery. It has nothing to do for those.
+/// without a plan, or on a first attempt: a matcher takes no filter that comes by discovery. It has nothing to do for those.
 fn router(args: &Args, router: &Value) -> Vec<Value> {
     let mut router = router.clone();
     let mut patches = Vec::new();
@@ -108,7 +108,8 @@ fn router(args: &Args, router: &Value) -> Vec<Value> {
         if args.wasm.is_file() {
             continue;
         }
-        if let Some(inner) = filter.pointer("/typed_config/extension_config").cloned() {
+        let inner = filter.pointer("/typed_config/extension_config");
+        if let Some(inner) = inner.filter(|inner| inner["typed_config"]["@type"] == wasm::TYPE_URL).cloned() {
             let (extension, found) = discovered(args, &inner);
             patches.extend(extension);
             *filter = found;

@@ -76,7 +76,7 @@ fn filters_routes_and_settings_are_those_of_an_envoy() {
     let filters = values(&documents, "HTTP_FILTER");
     assert_eq!(filters[0]["name"], "weir.gateway");
     assert_eq!(filters[1]["name"], "envoy.filters.http.router");
-    assert_eq!(filters[1]["typed_config"]["upstream_http_filters"].as_array().unwrap().len(), 3);
+    assert_eq!(filters[1]["typed_config"]["upstream_http_filters"].as_array().unwrap().len(), 5);
     let manager = values(&documents, "NETWORK_FILTER")[0]["typed_config"].as_object().unwrap();
     assert!(manager.contains_key("early_header_mutation_extensions") && manager.contains_key("access_log"));
     for theirs in ["http_filters", "route_config", "stat_prefix"] {

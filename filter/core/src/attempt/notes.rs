@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::{api::Api, provider::Call};
+use crate::{api::Api, decimal, provider::Call};
 
 /// What the attempt role needs to send the request elsewhere. By default there is nowhere to send it to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,12 @@ pub struct Handover {
     pub entities: Vec<usize>,
     /// Where the value of `model` stands in the primary's body.
     pub model_range: Range<usize>,
+    /// When the primary was asked: nanoseconds since the Unix epoch.
+    pub sent_at: u64,
 }
+
+/// Begins the state where the first attempt's request is the attempt role's: `weir render` makes Envoy look for it.
+pub const FIRST_IS_OURS: char = '+';
 
 impl Default for Handover {
     fn default() -> Self {
@@ -33,44 +38,54 @@ impl Default for Handover {
             endpoint: 0,
             entities: Vec::new(),
             model_range: 0..0,
+            sent_at: 0,
         }
     }
 }
 
 impl Handover {
-    /// Words, split by spaces: the API's letter with `s` for a stream, `w` for whole requests and `t` where the first attempt is
-    /// translated, the hash, then numbers.
+    /// Words, split by spaces: the API's letter, behind [`FIRST_IS_OURS`] where that is so, with `s` for a stream, `w` for whole
+    /// requests and `t` where the first attempt is translated; the hash; then numbers.
     pub fn write(&self) -> Vec<u8> {
+        let letters = [
+            (self.translates_first || self.is_whole).then_some(FIRST_IS_OURS),
+            Some(self.call.api.letter()),
+            self.call.stream.then_some('s'),
+            self.is_whole.then_some('w'),
+            self.translates_first.then_some('t'),
+        ];
         let Range { start, end } = &self.model_range;
-        let letter = self.call.api.letter();
-        let stream = if self.call.stream { "s" } else { "" };
-        let whole = if self.is_whole { "w" } else { "" };
-        let translates = if self.translates_first { "t" } else { "" };
-        let mut words = format!("{letter}{stream}{whole}{translates} {} {start} {end} {}", self.config, self.endpoint);
-        for entity in &self.entities {
-            words.push(' ');
-            words.push_str(&entity.to_string());
+        let numbers = [self.sent_at, *start as u64, *end as u64, self.endpoint as u64];
+        let mut words = Vec::with_capacity(80);
+        words.extend(letters.into_iter().flatten().map(|letter| letter as u8));
+        words.push(b' ');
+        words.extend_from_slice(self.config.as_bytes());
+        for number in numbers.into_iter().chain(self.entities.iter().map(|entity| *entity as u64)) {
+            words.push(b' ');
+            decimal::push(&mut words, number);
         }
-        words.into_bytes()
+        words
     }
 
     /// Whether the first attempt's request is the attempt role's; of what was written, without reading the rest.
     pub fn is_first_ours(state: &[u8]) -> bool {
-        state.iter().skip(1).take_while(|byte| **byte != b' ').any(|byte| matches!(byte, b't' | b'w'))
+        state.first() == Some(&(FIRST_IS_OURS as u8))
     }
 
     pub fn read(state: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(state).ok()?.split(' ');
-        let mut letters = words.next()?.chars();
+        let letters = words.next()?;
+        let mut letters = letters.strip_prefix(FIRST_IS_OURS).unwrap_or(letters).chars();
         let call = Call { api: Api::of_letter(letters.next()?)?, stream: letters.as_str().starts_with('s') };
         let translates_first = letters.as_str().ends_with('t');
         let is_whole = letters.as_str().contains('w');
         let config = words.next()?.to_owned();
+        let sent_at = words.next()?.parse().ok()?;
         let mut numbers = words.map(|word| word.parse::<usize>().ok());
         let model_range = numbers.next()??..numbers.next()??;
         let endpoint = numbers.next()??;
         let entities = numbers.collect::<Option<_>>()?;
-        Some(Self { translates_first, is_whole, call, config, endpoint, entities, model_range })
+        Some(Self { translates_first, is_whole, call, config, endpoint, entities, model_range, sent_at })
     }
 }
 
@@ -122,4 +137,23 @@ impl Note {
 /// All notes in filter state.
 pub fn read_notes(state: &[u8]) -> Vec<Note> {
     state.chunks(NOTE_BYTES).map_while(Note::read).collect()
+}
+
+/// The namespace of dynamic metadata in which Envoy notes the `status` of an answer that is none of success.
+pub const FAILED_METADATA: &str = "weir.failed";
+
+/// What Envoy tells a later attempt of the first one, at which the attempt role was not there: its status or `-`, and how many
+/// bytes have gone to its provider. `weir render` has Envoy set the header.
+pub const FAILED_HEADER: &str = "x-weir-failed";
+
+/// How the first attempt failed: `None` for anything but [`FAILED_HEADER`]'s form. `is_late`: its time had passed.
+pub fn failed(header: &[u8], is_late: bool) -> Option<(u16, Failure)> {
+    let (status, sent) = std::str::from_utf8(header).ok()?.split_once(' ')?;
+    let sent: u64 = sent.parse().ok()?;
+    Some(match status.parse() {
+        Ok(status) => (status, Failure::Status),
+        Err(_) if is_late => (0, Failure::Timeout),
+        Err(_) if sent == 0 => (0, Failure::Connect),
+        Err(_) => (0, Failure::Reset),
+    })
 }

@@ -19,22 +19,42 @@ fn a_handover_is_read_as_it_was_written() {
         // The letter of completions is a `t` too.
         let call = Call { api: Api::Completions, stream };
         let config = "5e884898da280471".into();
-        let handover = Handover { translates_first, is_whole, call, config, endpoint: 7, entities, model_range: 9..18 };
+        let (model_range, sent_at) = (9..18, 1_795_303_077_500_000_000);
+        let handover =
+            Handover { translates_first, is_whole, call, config, endpoint: 7, entities, model_range, sent_at };
         assert_eq!(Handover::is_first_ours(&handover.write()), translates_first || is_whole);
         assert_eq!(Handover::read(&handover.write()), Some(handover));
     }
-    let broken: [&[u8]; 8] = [
+    let broken: [&[u8]; 9] = [
         b"",
+        b"+",
         b"c",
-        b"c hash 1",
-        b"c hash 1 2",
-        b"c hash 1 2 x",
-        b"c hash 1 2 3 -4",
-        b"\xff h 1 2 3 4",
-        b"? hash 1 2 3 4",
+        b"c hash 9 1",
+        b"c hash 9 1 2",
+        b"c hash 9 1 2 x",
+        b"c hash 9 1 2 3 -4",
+        b"\xff h 9 1 2 3 4",
+        b"? hash 9 1 2 3 4",
     ];
     for state in broken {
         assert_eq!(Handover::read(state), None, "{}", String::from_utf8_lossy(state));
+    }
+}
+
+#[test]
+fn what_envoy_tells_of_a_first_attempt() {
+    let rows: [(&[u8], bool, _); 8] = [
+        (b"503 1204", false, Some((503, Failure::Status))),
+        (b"429 0", true, Some((429, Failure::Status))),
+        (b"- 1204", true, Some((0, Failure::Timeout))),
+        (b"- 1204", false, Some((0, Failure::Reset))),
+        (b"- 0", false, Some((0, Failure::Connect))),
+        (b"- -", false, None),
+        (b"", false, None),
+        (b"\xff 0", false, None),
+    ];
+    for (header, is_late, expected) in rows {
+        assert_eq!(notes::failed(header, is_late), expected, "{}", String::from_utf8_lossy(header));
     }
 }
 

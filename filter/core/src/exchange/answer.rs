@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use super::{Gateway, Phase, facts::Facts};
 use crate::{
     api::Api,
-    attempt::{ATTEMPTS, DISOWNED_HEADER, Failure, Note, REFUSED_HEADER, read_notes},
+    attempt::{
+        ATTEMPTS, DISOWNED_HEADER, FAILED_METADATA, Failure, Note, REFUSED_HEADER, attempt_number, millis, read_notes,
+    },
     config::{Endpoint, ServedEntity},
     headers::Headers,
     host::{Effect, Host, Step, Verdict},
@@ -76,6 +78,9 @@ impl AwaitAnswer {
         };
         let own_details = if status >= 400 { envoys_own_details(host) } else { None };
         if let Some(details) = own_details.as_ref().filter(|_| is_about_attempts(status)) {
+            if notes.is_empty() && self.plan.len() > 1 {
+                notes.extend(first_unnoted(self.sent_at, host));
+            }
             complete_notes(&mut notes, failure_of(details), self.sent_at, host);
         }
         let mut effects = Vec::with_capacity(24);
@@ -258,6 +263,22 @@ fn envoys_own_details(host: &impl Host) -> Option<String> {
 /// Whether an answer of Envoy's own says that no model was reached: 404 says that there is no route to it.
 fn is_about_attempts(status: u16) -> bool {
     matches!(status, 404 | 500..)
+}
+
+/// Where the first attempt failed and the second found nobody to go to, no attempt role has told of the first.
+fn first_unnoted(sent_at: u64, host: &impl Host) -> Option<Note> {
+    if attempt_number(host) < 2 {
+        return None;
+    }
+    let status = host.property(&["metadata", "filter_metadata", FAILED_METADATA, "status"]);
+    let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok());
+    let reason = host.property(&["upstream", "transport_failure_reason"]);
+    let failure = match status {
+        Some(_) => Failure::Status,
+        None if reason.is_some_and(|reason| !reason.is_empty()) => Failure::Connect,
+        None => Failure::Reset,
+    };
+    Some(Note { status: status.unwrap_or(0), failure, latency_ms: millis(sent_at, host.now()) })
 }
 
 /// Envoy's answer says of the last attempt what its own end did not tell the attempt role; and of one that was not even

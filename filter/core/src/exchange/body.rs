@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::Api,
-    attempt::{self, Handover},
+    attempt::Handover,
     config::{Endpoint, Plan},
     host::{Effect, Host, Step},
     paths::{AUTHORITY_HEADER, CLUSTER_HEADER},
@@ -121,9 +121,9 @@ impl AwaitBody {
             Ok(verdict) => verdict,
             Err(refused) => return Err(Replied::at_gate(facts, &plan.entities, *refused)),
         };
-        let effects = first_attempt(gateway, &facts, plan, api, body, &request, host);
+        let (effects, handover) = first_attempt(gateway, &facts, plan, api, body, &request, host);
         let drop_usage = request.is_stream() && !request.asks_for_usage();
-        let prepared = Prepared { effects, plan: plan.entities.clone(), drop_usage };
+        let prepared = Prepared { effects, handover, plan: plan.entities.clone(), drop_usage };
         Ok(match verdict {
             Gate::Admitted(admitted) => prepared.send(facts, admitted, host),
             Gate::Asked(asked, question) => {
@@ -181,13 +181,13 @@ fn first_attempt(
     body: &[u8],
     request: &ApiRequest,
     host: &impl Host,
-) -> Vec<Effect> {
+) -> (Vec<Effect>, Option<Handover>) {
     let mut effects = Vec::with_capacity(24);
     let endpoint = facts.endpoint(gateway);
     let primary = endpoint.zip(plan.entities.first());
     let Some((endpoint, entity)) = primary.and_then(|(endpoint, at)| Some((endpoint, endpoint.entities.get(*at)?)))
     else {
-        return effects;
+        return (effects, None);
     };
     provider::scrub_request(facts.headers(), endpoint, entity, &mut effects);
     let call = Call { api, stream: request.is_stream() };
@@ -200,18 +200,16 @@ fn first_attempt(
     // Each attempt translates afresh what the caller sent, so what goes from here is still in his words.
     // And each looks for its token, which one that has none must not go without.
     let translates_first = way(api, &entity.provider) != Some(Way::Same) || !entity.credential.is_ready(|| host.now());
-    if fallbacks > 0 || translates_first || facts.is_unpaused {
-        let handover = Handover {
-            translates_first,
-            is_whole: facts.is_unpaused,
-            call,
-            config: gateway.config.hash.clone(),
-            endpoint: facts.endpoint.unwrap_or_default(),
-            entities: plan.entities.clone(),
-            model_range: spliced.model_range.clone(),
-        };
-        effects.push(Effect::SetState(attempt::PLAN, handover.write()));
-    }
+    let handover = (fallbacks > 0 || translates_first || facts.is_unpaused).then(|| Handover {
+        translates_first,
+        is_whole: facts.is_unpaused,
+        call,
+        config: gateway.config.hash.clone(),
+        endpoint: facts.endpoint.unwrap_or_default(),
+        entities: plan.entities.clone(),
+        model_range: spliced.model_range.clone(),
+        ..Handover::default()
+    });
     let now = || host.now();
     provider::address(endpoint, entity, call, AUTHORITY_HEADER, Some(facts.headers()), now, &mut effects);
     effects.push(Effect::SetRequestHeader("accept-encoding".into(), text("identity")));
@@ -227,5 +225,5 @@ fn first_attempt(
         effects.push(Effect::SetRequestHeader("content-length".into(), text(length)));
     }
     effects.extend(spliced.body.map(Effect::ReplaceRequestBody));
-    effects
+    (effects, handover)
 }

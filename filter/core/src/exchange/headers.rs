@@ -2,6 +2,7 @@
 
 use super::{Gateway, Phase, body::AwaitBody, close::Replied, facts::Facts, look::AwaitLook, own};
 use crate::{
+    headers::Headers,
     host::{Effect, Host, Step},
     identity,
     paths::{self, CLUSTER_HEADER, Local, Matched, Target},
@@ -10,14 +11,15 @@ use crate::{
     request::InvalidRequest,
 };
 
-/// Everything outside the scope goes on untouched, after one or two single reads.
+/// Everything outside the scope goes on untouched. All headers cost hardly more than one: whatever the host hands over, it has
+/// the VM allocate memory for, and that is nearly all of it (docs/speed.md).
 pub fn begin(gateway: &Gateway, is_unpaused: bool, end: bool, host: &impl Host) -> (Phase, Step) {
-    let path = host.request_header(":path").unwrap_or_default();
-    let matched = std::str::from_utf8(&path).ok().and_then(paths::resolve);
-    let Some(matched) = matched.filter(|_| is_host_in_scope(gateway, host)) else {
-        return (Phase::Outside, without_routing_header(host));
+    let headers = host.request_headers();
+    let path = headers.text(":path").unwrap_or_default().to_owned();
+    let Some(matched) = paths::resolve(&path).filter(|_| is_host_in_scope(gateway, &headers)) else {
+        return (Phase::Outside, without_routing_header(&headers));
     };
-    let mut facts = Facts::new(host.request_headers(), matched.pattern, matched.target, host);
+    let mut facts = Facts::new(headers, matched.pattern, matched.target, host);
     facts.is_unpaused = is_unpaused;
     match admit(gateway, facts, &matched, end, host) {
         Ok(answer) => answer,
@@ -27,8 +29,8 @@ pub fn begin(gateway: &Gateway, is_unpaused: bool, end: bool, host: &impl Host) 
 
 /// Envoy takes the routing header off before this (`weir render`). Where an operator's listener does not, no client shall
 /// name a cluster all the same.
-fn without_routing_header(host: &impl Host) -> Step {
-    match host.request_header(CLUSTER_HEADER) {
+fn without_routing_header(headers: &Headers) -> Step {
+    match headers.value(CLUSTER_HEADER) {
         Some(_) => Step::next(vec![Effect::RemoveRequestHeader(CLUSTER_HEADER.into())]),
         None => Step::default(),
     }
@@ -102,13 +104,12 @@ pub fn permitted(gateway: &Gateway, mut facts: Facts) -> Result<Facts, Box<Repli
     }
 }
 
-pub fn is_host_in_scope(gateway: &Gateway, host: &impl Host) -> bool {
+pub fn is_host_in_scope(gateway: &Gateway, headers: &Headers) -> bool {
     let hosts = &gateway.config.scope.hosts;
     if hosts.is_empty() {
         return true;
     }
-    let authority = host.request_header(":authority").unwrap_or_default();
-    let name = std::str::from_utf8(&authority).unwrap_or_default();
+    let name = headers.text(":authority").unwrap_or_default();
     // The port is behind the last colon, unless that stands inside an IPv6 address's brackets.
     let name = name.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(name, |(name, _)| name);
     hosts.iter().any(|host| host.eq_ignore_ascii_case(name))

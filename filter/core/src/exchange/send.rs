@@ -2,12 +2,17 @@
 //! let it in here.
 
 use super::{Phase, answer::AwaitAnswer, facts::Facts, gate::Admitted};
-use crate::host::{Effect, Host, Step};
+use crate::{
+    attempt::{Handover, PLAN},
+    host::{Effect, Host, Step},
+};
 
 /// What turns the client's request into the primary's.
 #[derive(Debug)]
 pub struct Prepared {
     pub effects: Vec<Effect>,
+    /// For the attempt role, where it is needed.
+    pub handover: Option<Handover>,
     /// Indices of the endpoint's entities, in the order of attempts.
     pub plan: Vec<usize>,
     /// The client did not ask for the usage chunk that its stream will have.
@@ -16,9 +21,11 @@ pub struct Prepared {
 
 impl Prepared {
     pub fn send(self, facts: Facts, admitted: Admitted, host: &impl Host) -> (Phase, Step) {
-        let Self { mut effects, plan, drop_usage } = self;
+        let Self { mut effects, handover, plan, drop_usage } = self;
+        let sent_at = host.now();
+        effects.extend(handover.map(|handover| Effect::SetState(PLAN, Handover { sent_at, ..handover }.write())));
         effects.extend(admitted.effects);
-        let phase = AwaitAnswer::new(facts, plan, admitted.charge, drop_usage, host.now());
+        let phase = AwaitAnswer::new(facts, plan, admitted.charge, drop_usage, sent_at);
         (Phase::AwaitAnswer(Box::new(phase)), Step::next(effects))
     }
 }

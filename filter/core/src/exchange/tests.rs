@@ -2,6 +2,7 @@
 //! Envoy, the client and the providers; each other file is one theme.
 
 mod answers;
+mod attempts;
 mod cost;
 mod door;
 pub mod drive;

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::route;
+pub use super::attempts::Outcome;
 use crate::{
-    attempt::{Attempt, InForce},
+    attempt::InForce,
     config::{Config, MissingSecrets},
     exchange::Exchange,
     export::{self, RowKind},
@@ -94,8 +94,15 @@ impl Rig {
             false => Role::Gateway(Exchange::new(self.gateway.clone())),
             true => Role::Unpaused(Unpaused::new(self.gateway.clone())),
         };
-        let mut stream =
-            Stream { rig: self, exchange, verdict: Verdict::Continue, sent: Vec::new(), kept: Vec::new(), attempts: 0 };
+        let mut stream = Stream {
+            rig: self,
+            exchange,
+            verdict: Verdict::Continue,
+            sent: Vec::new(),
+            kept: Vec::new(),
+            attempts: 0,
+            failed: None,
+        };
         stream.input(Input::RequestHeaders { end });
         stream
     }
@@ -124,10 +131,12 @@ pub struct Stream<'r> {
     exchange: Role,
     pub verdict: Verdict,
     /// The body as the gateway role sends it: what Envoy restores for each attempt.
-    sent: Vec<u8>,
+    pub sent: Vec<u8>,
     /// What of the answer is paused.
     kept: Vec<u8>,
-    attempts: u64,
+    pub attempts: u64,
+    /// What Envoy knows of the first attempt, once it has failed: see [`crate::attempt::FAILED_HEADER`].
+    pub failed: Option<String>,
 }
 
 /// What a provider receives.
@@ -159,15 +168,6 @@ impl Seen {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or(Value::Null)
     }
-}
-
-/// How an attempt ends.
-#[derive(Clone, Copy, Debug)]
-pub enum Outcome {
-    Status(u16),
-    Connect,
-    /// After so many milliseconds.
-    Reset(u64),
 }
 
 impl Stream<'_> {
@@ -211,71 +211,6 @@ impl Stream<'_> {
 
     pub fn is_sent(&self) -> bool {
         self.rig.host.reply.borrow().is_none() && self.verdict == Verdict::Continue
-    }
-
-    /// The next attempt: what the provider receives, and how it fails.
-    pub fn attempt(&mut self, outcome: Outcome) -> Received {
-        let (mut attempt, received) = self.begin_attempt();
-        let host = &self.rig.host;
-        let last = match outcome {
-            Outcome::Status(status) => {
-                let status = status.to_string();
-                host.response_headers.replace(Headers::from_pairs([(":status", status.as_bytes())]));
-                Input::ResponseHeaders { end: false }
-            }
-            Outcome::Connect => {
-                host.set_property("upstream/transport_failure_reason", b"delayed_connect_error");
-                Input::Done
-            }
-            Outcome::Reset(after_ms) => {
-                self.rig.wait_ms(after_ms);
-                Input::Done
-            }
-        };
-        let step = attempt.handle(last, host);
-        host.apply(step.effects);
-        attempt.handle(Input::Done, host);
-        host.properties.borrow_mut().remove("upstream/transport_failure_reason");
-        received
-    }
-
-    /// An attempt whose end is the test's business.
-    pub fn begin_attempt(&mut self) -> (Attempt, Received) {
-        self.begin_attempt_of(Attempt::new)
-    }
-
-    /// The same of whatever kind.
-    pub fn begin_attempt_of(&mut self, make: impl Fn(Rc<Gateway>, InForce) -> Attempt) -> (Attempt, Received) {
-        assert!(self.is_sent(), "the request has not gone");
-        self.attempts += 1;
-        let host = &self.rig.host;
-        host.set_property("upstream/request_attempt_count", &self.attempts.to_le_bytes());
-        host.request_body.replace(self.sent.clone());
-        match self.rig.is_unpaused && self.attempts == 1 {
-            true => route::play_unpaused(host),
-            false => route::play(host),
-        }
-        let mut attempt = make(self.rig.attempts.clone(), self.rig.in_force);
-        let steps = [
-            Input::RequestHeaders { end: false },
-            Input::RequestBody { size: self.sent.len() / 2, end: false },
-            Input::RequestBody { size: self.sent.len(), end: true },
-        ];
-        let mut verdict = Verdict::Continue;
-        for input in steps {
-            let step = attempt.handle(input, host);
-            if verdict == Verdict::Continue && matches!(input, Input::RequestBody { .. }) {
-                // What went on unpaused cannot be replaced any more.
-                assert_eq!(step.effects, [], "too late");
-            }
-            verdict = step.verdict;
-            host.apply(step.effects);
-        }
-        assert_eq!(verdict, Verdict::Continue, "an attempt goes on in the end");
-        let received =
-            Received { headers: pairs(&host.request_headers.borrow()), body: lossy(&host.request_body.borrow()) };
-        assert_eq!(received.header("content-length"), Some(&*received.body.len().to_string()), "{received:?}");
-        (attempt, received)
     }
 
     /// The last attempt's answer, in pieces; a piece that is the last one carries the end.
@@ -355,10 +290,10 @@ impl Stream<'_> {
     }
 }
 
-fn lossy(bytes: &[u8]) -> String {
+pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn pairs(headers: &Headers) -> Vec<(String, String)> {
+pub fn pairs(headers: &Headers) -> Vec<(String, String)> {
     headers.iter().map(|(name, value)| (name.to_owned(), lossy(value))).collect()
 }

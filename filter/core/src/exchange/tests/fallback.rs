@@ -93,6 +93,30 @@ fn attempt((entity, status, error, latency_ms): &Note) -> Value {
     json!({"served_entity_name": entity, "status_code": status, "error": error, "latency_ms": latency_ms})
 }
 
+/// The second attempt finds no host: nobody has told of the first, but Envoy still knows how it ended.
+#[test]
+fn a_second_attempt_that_is_not_sent() {
+    let rig = Rig::new(&policy());
+    let status = ("metadata/filter_metadata/weir.failed/status", "503");
+    let connect = ("upstream/transport_failure_reason", "delayed connect error");
+    let rows = [
+        (Some(status), ("a", Some(503), None, 30)),
+        (Some(connect), ("a", None, Some("connect_failure"), 30)),
+        (None, ("a", None, Some("reset"), 30)),
+    ];
+    for (known, expected) in rows {
+        let mut stream = rig.chat(OPENAI, &chat(json!({})));
+        stream.attempt(Outcome::Reset(30));
+        rig.host.set_property("upstream/request_attempt_count", &2u64.to_le_bytes());
+        if let Some((path, value)) = known {
+            rig.host.set_property(path, value.as_bytes());
+        }
+        assert_eq!(stream.envoy_answers("503", "no_healthy_upstream").status, 502);
+        let attempts = &stream.row()["detail"]["attempts"];
+        assert_eq!(*attempts, json!([attempt(&expected), attempt(&("b", None, Some("not_sent"), 0))]));
+    }
+}
+
 /// (how each attempt fails, what Envoy passes on, what the client gets)
 #[test]
 fn the_last_error_is_the_clients() {

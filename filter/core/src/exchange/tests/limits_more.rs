@@ -177,6 +177,7 @@ fn money_goes_by_the_entity_that_answered() {
     assert_eq!(used(&rig), [json!(0.000057)]);
     let mut second = call(&rig, "alice-key", json!({}));
     second.attempt(Outcome::Status(500));
+    second.begin_attempt();
     second.answered();
     second.row();
     assert_eq!(used(&rig), [json!(0.000171)]);

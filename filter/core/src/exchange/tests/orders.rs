@@ -18,6 +18,10 @@ fn the_client_goes_away_before_the_answer() {
             rig.wait_ms(10);
             stream.attempt(Outcome::Reset(30));
         }
+        if failed == 1 {
+            // It is the next attempt that tells of the first.
+            stream.begin_attempt();
+        }
         rig.wait_ms(5);
         let row = stream.row();
         assert_eq!(row["row"]["status_code"], 499);
@@ -27,8 +31,8 @@ fn the_client_goes_away_before_the_answer() {
         let attempts = row["detail"]["attempts"].as_array().unwrap();
         assert_eq!(attempts.len(), 3.min(failed + 1), "{attempts:?}");
         if failed < 3 {
-            let latency_ms = failed * 10 + 5;
-            let last = json!({"served_entity_name": entity, "status_code": null, "error": "client_gone", "latency_ms": latency_ms});
+            let last =
+                json!({"served_entity_name": entity, "status_code": null, "error": "client_gone", "latency_ms": 5});
             assert_eq!(attempts[failed], last);
         }
     }

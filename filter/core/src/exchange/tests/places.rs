@@ -33,7 +33,7 @@ fn whoever_is_passed_over_is_noted_and_gets_nothing() {
         let mut stream = rig.chat(OPENAI, &chat(json!({})));
         for (at, entity) in hosts.iter().enumerate() {
             rig.host.set_property(HOST, format!("weir-chat-{entity}").as_bytes());
-            let (attempt, received) = stream.begin_attempt_of(Attempt::by_host);
+            let (attempt, received) = stream.begin_attempt_by_host();
             assert_eq!(received.header("authorization"), Some(&*format!("Bearer secret-{entity}")), "{hosts:?}");
             assert_eq!(received.header(":authority"), Some(&*format!("{entity}.example.com")));
             assert!(received.body.contains(&format!("\"{entity}-model\"")), "{}", received.body);
@@ -57,7 +57,7 @@ fn a_host_that_is_no_entitys_gets_nobodys_request() {
         let rig = Rig::new(&policy());
         let mut stream = rig.chat(OPENAI, &chat(json!({})));
         rig.host.set_property(HOST, cluster.as_bytes());
-        let (_, received) = stream.begin_attempt_of(Attempt::by_host);
+        let (_, received) = stream.begin_attempt_by_host();
         assert_eq!((received.header("authorization"), &*received.body), (None, ""), "{received:?}");
     }
     // Nor does one that has had its turn.
@@ -65,7 +65,7 @@ fn a_host_that_is_no_entitys_gets_nobodys_request() {
     let mut stream = rig.chat(OPENAI, &chat(json!({})));
     for authorization in [Some("Bearer secret-a"), None] {
         rig.host.set_property(HOST, b"weir-chat-a");
-        let (attempt, received) = stream.begin_attempt_of(Attempt::by_host);
+        let (attempt, received) = stream.begin_attempt_by_host();
         assert_eq!(received.header("authorization"), authorization);
         fails(attempt, &rig.host);
     }
@@ -87,7 +87,7 @@ fn a_host_that_does_not_say_is_the_next_ones_where_that_has_a_cluster_of_the_ope
             if let Some(entity) = host {
                 rig.host.set_property(HOST, format!("weir-chat-{entity}").as_bytes());
             }
-            let (attempt, received) = stream.begin_attempt_of(Attempt::by_host);
+            let (attempt, received) = stream.begin_attempt_by_host();
             let expected = paid.map(|entity| format!("Bearer secret-{entity}"));
             assert_eq!(received.header("authorization"), expected.as_deref(), "{hosts:?}");
             fails(attempt, &rig.host);
