@@ -4,18 +4,22 @@
 //! Usage: exchange CASE TIMES. Prints how many host calls one exchange makes, by name.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+#[path = "exchange_parts/bodies.rs"]
+mod bodies;
+#[path = "exchange_parts/host.rs"]
+mod host;
 
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use std::rc::Rc;
+
+use bodies::{ANSWER, events, policy, request_body};
+use host::CountedHost;
 use weir_core::{
     attempt::{Attempt, FAILED_HEADER},
     config::{Config, MissingSecrets},
     exchange::Exchange,
     export::{self, Answer, Exporter},
     gateway::Gateway,
-    headers::Headers,
-    host::{Cas, CasMismatch, Effect, Host, Input, SharedData, Step, fake::FakeHost},
+    host::{Effect, Input, Step},
 };
 
 const KEY: &str = "bench-key";
@@ -205,198 +209,4 @@ fn name_of(effect: &Effect) -> &'static str {
         Effect::Record(_) => "(row to the outbox)",
         Effect::InContext(..) | Effect::ForgetRoute | Effect::Reply(_) => "reply",
     }
-}
-
-/// A [`FakeHost`] whose own work is not counted.
-#[derive(Default)]
-struct CountedHost {
-    fake: FakeHost,
-    calls: RefCell<BTreeMap<&'static str, u32>>,
-}
-
-impl CountedHost {
-    fn advance(&self, nanos: u64) {
-        self.fake.now.set(self.fake.now.get() + nanos);
-    }
-
-    /// What wrk and Envoy send.
-    fn request(&self, path: &str, body: &[u8]) {
-        let length = body.len().to_string();
-        let bearer = format!("Bearer {KEY}");
-        let pairs = [
-            (":authority", "ai.example.com:8080"),
-            (":path", path),
-            (":method", "POST"),
-            (":scheme", "http"),
-            ("content-type", "application/json"),
-            ("authorization", &bearer),
-            ("content-length", &length),
-            ("user-agent", "OpenAI/Python 1.99.0"),
-            ("accept", "application/json"),
-            ("x-forwarded-for", "10.0.0.1"),
-            ("x-forwarded-proto", "http"),
-            ("x-envoy-internal", "true"),
-            ("x-request-id", "3f0c4d54-5c1c-4c56-9b8b-5f0a3f0f8f11"),
-        ];
-        *self.fake.request_headers.borrow_mut() = headers(&pairs);
-        *self.fake.request_body.borrow_mut() = body.to_vec();
-        self.fake.properties.borrow_mut().clear();
-    }
-
-    fn response(&self, status: &str, content_type: &str) {
-        let pairs = [
-            (":status", status),
-            ("content-type", content_type),
-            ("content-length", "503"),
-            ("date", "Sun, 22 Nov 2026 00:00:00 GMT"),
-            ("x-ratelimit-remaining-requests", "4999"),
-            ("x-ratelimit-remaining-tokens", "3999990"),
-            ("x-envoy-upstream-service-time", "3"),
-        ];
-        *self.fake.response_headers.borrow_mut() = headers(&pairs);
-        self.fake.set_property("response/code_details", b"via_upstream");
-    }
-
-    fn count(&self, name: &'static str) {
-        *self.calls.borrow_mut().entry(name).or_default() += 1;
-    }
-
-    fn tally(&self, times: u32) -> impl Iterator<Item = (&'static str, f64)> {
-        self.calls.take().into_iter().map(move |(name, calls)| (name, f64::from(calls) / f64::from(times)))
-    }
-}
-
-fn headers(pairs: &[(&str, &str)]) -> Headers {
-    Headers::from_pairs(pairs.iter().map(|(name, value)| (*name, value.as_bytes())))
-}
-
-/// Counts the call by `$name`, and lets the fake answer it.
-macro_rules! call {
-    ($self:ident, $name:literal, $($call:tt)*) => {
-        answered(|| {
-            $self.count($name);
-            $self.fake.$($call)*
-        })
-    };
-}
-
-impl SharedData for CountedHost {
-    fn load(&self, key: &str) -> Option<(Vec<u8>, Cas)> {
-        call!(self, "get shared data", load(key))
-    }
-
-    fn store(&self, key: &str, value: &[u8], cas: Cas) -> Result<(), CasMismatch> {
-        call!(self, "set shared data", store(key, value, cas))
-    }
-
-    fn create(&self, key: &str, value: &[u8]) -> Result<(), CasMismatch> {
-        call!(self, "set shared data", create(key, value))
-    }
-}
-
-impl Host for CountedHost {
-    fn now(&self) -> u64 {
-        call!(self, "get time", now())
-    }
-
-    /// No host call: the filter has a generator of its own.
-    fn random(&self) -> u64 {
-        answered(|| self.fake.random())
-    }
-
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        call!(self, "get property", property(path))
-    }
-
-    fn request_header(&self, name: &str) -> Option<Vec<u8>> {
-        call!(self, "get request header", request_header(name))
-    }
-
-    fn request_headers(&self) -> Headers {
-        call!(self, "get all request headers", request_headers())
-    }
-
-    fn request_body(&self, size: usize) -> Vec<u8> {
-        call!(self, "get request body", request_body(size))
-    }
-
-    fn response_header(&self, name: &str) -> Option<Vec<u8>> {
-        call!(self, "get response header", response_header(name))
-    }
-
-    fn response_headers(&self) -> Headers {
-        call!(self, "get all response headers", response_headers())
-    }
-
-    fn response_chunk(&self, size: usize) -> Vec<u8> {
-        call!(self, "get response chunk", response_chunk(size))
-    }
-
-    fn answer(&self, size: usize) -> Vec<u8> {
-        call!(self, "get callout's answer", answer(size))
-    }
-}
-
-/// Limits at all four scopes, a split, fallback, records: what `make bench` calls the default policy.
-fn policy(calls: u64) -> Value {
-    let digest = Sha256::digest(KEY).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let entity = |name: &str| {
-        let openai = json!({"openai_api_key": "{{secrets/bench/key}}", "openai_api_base": "http://127.0.0.1:9911/v1"});
-        let model =
-            json!({"provider": "openai", "name": "gpt-4o-mini", "task": "llm/v1/chat", "openai_config": openai});
-        json!({"name": name, "external_model": model})
-    };
-    json!({
-        "account_id": "bench", "workspace_id": "bench",
-        "identity": {"sources": [{"api_keys": [{"sha256": digest, "user": "alice@example.com", "groups": ["research"]}]}]},
-        "logging": {"url": "http://127.0.0.1:9902/v1/records"},
-        "endpoints": [{
-            "name": "chat",
-            "config": {
-                "served_entities": [entity("primary"), entity("backup")],
-                "traffic_config": {"routes": [
-                    {"served_entity_name": "primary", "traffic_percentage": 90},
-                    {"served_entity_name": "backup", "traffic_percentage": 10},
-                ]},
-            },
-            "ai_gateway": {
-                "fallback_config": {"enabled": true},
-                "usage_tracking_config": {"enabled": true},
-                "rate_limits": [
-                    {"key": "endpoint", "calls": calls, "renewal_period": "minute"},
-                    {"key": "user", "calls": 1_000_000_000_000u64, "tokens": 1_000_000_000_000u64, "renewal_period": "minute"},
-                    {"key": "user", "principal": "alice@example.com", "calls": 1_000_000_000_000u64, "renewal_period": "minute"},
-                    {"key": "user_group", "principal": "research", "tokens": 1_000_000_000_000u64, "renewal_period": "minute"},
-                ],
-            },
-        }],
-    })
-}
-
-fn request_body(size: usize, stream: bool) -> Vec<u8> {
-    let text =
-        |length: usize| "What a weir holds back, and lets pass. ".chars().cycle().take(length).collect::<String>();
-    let body = |length: usize| {
-        let content = text(length);
-        let options = if stream { r#""stream":true,"# } else { "" };
-        format!(r#"{{"model":"chat",{options}"messages":[{{"role":"user","content":"{content}"}}]}}"#)
-    };
-    body(size - body(0).len()).into_bytes()
-}
-
-const ANSWER: &str = r#"{"id":"chatcmpl-8d34c0a5","object":"chat.completion","created":1750000000,"model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":"Hello from primary: a weir measures the stream and holds it to what its bed can carry each day."},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":171,"completion_tokens":19,"total_tokens":190,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}},"system_fingerprint":"fp_weir"}"#;
-
-/// A hundred chunks of content, the usage chunk and `[DONE]`, one event in each piece.
-fn events() -> Vec<Vec<u8>> {
-    let event = |choices: &str, usage: &str| {
-        let chunk =
-            r#""id":"chatcmpl-8d34c0a5","object":"chat.completion.chunk","created":1750000000,"model":"gpt-4o-mini""#;
-        format!("data: {{{chunk},\"choices\":[{choices}],\"usage\":{usage}}}\n\n").into_bytes()
-    };
-    let choice = r#"{"index":0,"delta":{"content":" stream"},"logprobs":null,"finish_reason":null}"#;
-    let mut events = vec![event(choice, "null"); 100];
-    events.push(event(r#"{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}"#, "null"));
-    events.push(event("", r#"{"prompt_tokens":171,"completion_tokens":100,"total_tokens":271}"#));
-    events.push(b"data: [DONE]\n\n".to_vec());
-    events
 }
