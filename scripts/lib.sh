@@ -44,7 +44,8 @@ has_packages() {
 
 # install_packages name...: as root with apt, else says which command to run.
 install_packages() {
-  local install="apt-get install --yes --no-install-recommends $*"
+  # Where something else is being installed, apt waits for its end.
+  local install="apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=300 $*"
   has_packages "$@" && return
   command -v apt-get >/dev/null 2>&1 || fail "need Debian's packages ($*) or their equals on this system; there is no apt-get here"
   [[ $(id -u) == 0 ]] || fail "need Debian's packages: run \`sudo apt-get update && sudo $install\`, then try again"

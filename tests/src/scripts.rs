@@ -1,6 +1,7 @@
 //! Programs beside the tests: the set-up scripts, and the Python clients under `tests/clients/`, each of which prints one JSON value.
 
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,8 +9,12 @@ use tokio::time::timeout;
 
 use crate::process::{Process, root};
 
-/// What a script of `scripts/` prints on its last line. It may take minutes when it has to fetch something.
+/// What a script of `scripts/` prints on its last line. It may take minutes when it has to fetch something: another test that wants
+/// the same waits, and finds it there.
 pub fn output(script: &str, arguments: &[&str]) -> String {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    // A script that failed has failed its test; the next one may try again.
+    let _waited = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let path = root().join("scripts").join(script);
     let output = std::process::Command::new(&path).args(arguments).stderr(Stdio::inherit()).output();
     let output = output.unwrap_or_else(|error| panic!("cannot run {}: {error}", path.display()));
