@@ -1,5 +1,5 @@
-//! `weir ready`: a URL in, an exit status out: whether what listens there answers 2xx. For the health checks of containers in
-//! which nothing else could ask. It sends one GET over plain HTTP and nothing of its own.
+//! `weir ready`: a URL in, an exit status out: whether what listens there answers 2xx (`http://`), or listens at all (`tcp://`). For
+//! the health checks of containers in which nothing else could ask. It sends one GET over plain HTTP and nothing of its own.
 
 use std::{
     io::{Read, Write},
@@ -10,10 +10,10 @@ use std::{
 
 use url::Url;
 
-/// Ask whether a server is ready: exit status 0 if it answers 2xx, 1 if not, 2 if the URL is none
+/// Ask whether a server is ready: exit status 0 if it answers 2xx (tcp:// : takes a connection), 1 if not, 2 if the URL is none
 #[derive(clap::Args)]
 pub struct Args {
-    /// As http://127.0.0.1:9901/ready
+    /// As http://127.0.0.1:9901/ready or tcp://127.0.0.1:6379
     url: Url,
     /// How long to wait for the connection, and for the answer
     #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
@@ -21,47 +21,61 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> ExitCode {
-    if args.url.scheme() != "http" || args.url.host_str().is_none() {
-        eprintln!("error: found `{}`, expected a URL as http://127.0.0.1:9901/ready", args.url);
-        return ExitCode::from(2);
-    }
-    match status(&args.url, args.timeout) {
-        Ok(200..=299) => ExitCode::SUCCESS,
-        Ok(status) => {
-            eprintln!("not ready: {} answered {status}, expected 2xx", args.url);
-            ExitCode::from(1)
+    let Args { url, timeout } = args;
+    let ready = match (url.scheme(), url.host_str(), url.port()) {
+        ("http", Some(_), _) => answers(&url, timeout),
+        ("tcp", Some(_), Some(_)) => connect(&url, timeout).map(drop),
+        _ => {
+            eprintln!("error: found `{url}`, expected a URL as http://127.0.0.1:9901/ready or tcp://127.0.0.1:6379");
+            return ExitCode::from(2);
         }
+    };
+    match ready {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("not ready: {}: {error}", args.url);
+            eprintln!("not ready: {url}: {error}");
             ExitCode::from(1)
         }
     }
+}
+
+fn answers(url: &Url, timeout: Duration) -> Result<(), String> {
+    match status(url, timeout)? {
+        200..=299 => Ok(()),
+        status => Err(format!("it answered {status}, expected 2xx")),
+    }
+}
+
+/// To the first of the name's addresses that takes it.
+fn connect(url: &Url, timeout: Duration) -> Result<TcpStream, String> {
+    let resolved = (host_of(url).trim_matches(['[', ']']), url.port().unwrap_or(80)).to_socket_addrs();
+    let mut last = "the name has no address".to_owned();
+    for address in resolved.map_err(|error| error.to_string())? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(last)
+}
+
+fn host_of(url: &Url) -> &str {
+    url.host_str().unwrap_or_default()
 }
 
 /// A status line has at most some 50 bytes; the rest of the answer is not read.
 const STATUS_LINE: usize = 64;
 
 fn status(url: &Url, timeout: Duration) -> Result<u16, String> {
-    let (host, port) = (url.host_str().unwrap_or_default(), url.port().unwrap_or(80));
-    let resolved = (host.trim_matches(['[', ']']), port).to_socket_addrs().map_err(|error| error.to_string())?;
-    let mut last = "the name has no address".to_owned();
-    for address in resolved {
-        let mut stream = match TcpStream::connect_timeout(&address, timeout) {
-            Ok(stream) => stream,
-            Err(error) => {
-                last = error.to_string();
-                continue;
-            }
-        };
-        let asked = stream.set_read_timeout(Some(timeout)).and_then(|()| {
-            write!(stream, "GET {} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n\r\n", url.path())
-        });
-        asked.map_err(|error| error.to_string())?;
-        let mut head = Vec::with_capacity(STATUS_LINE);
-        stream.take(STATUS_LINE as u64).read_to_end(&mut head).map_err(|error| error.to_string())?;
-        return status_of(&head).ok_or_else(|| "what answers is no HTTP server".to_owned());
-    }
-    Err(last)
+    let mut stream = connect(url, timeout)?;
+    let (host, port) = (host_of(url), url.port().unwrap_or(80));
+    let asked = stream.set_read_timeout(Some(timeout)).and_then(|()| {
+        write!(stream, "GET {} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n\r\n", url.path())
+    });
+    asked.map_err(|error| error.to_string())?;
+    let mut head = Vec::with_capacity(STATUS_LINE);
+    stream.take(STATUS_LINE as u64).read_to_end(&mut head).map_err(|error| error.to_string())?;
+    status_of(&head).ok_or_else(|| "what answers is no HTTP server".to_owned())
 }
 
 /// Of `HTTP/1.1 200 OK`.
@@ -108,5 +122,10 @@ mod tests {
         assert_eq!(status(&url, timeout), Ok(503));
         assert!(server.join().unwrap().starts_with("GET /ready HTTP/1.1\r\n"));
         assert!(status(&url, timeout).is_err(), "the listener is gone");
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("tcp://{}", silent.local_addr().unwrap())).unwrap();
+        assert!(connect(&url, timeout).is_ok(), "it need not answer");
+        drop(silent);
+        assert!(connect(&url, timeout).is_err());
     }
 }

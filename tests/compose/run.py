@@ -183,6 +183,15 @@ def nothing_runs_as_root_or_without_bounds(system):
             assert users and all(line.split()[1] == "65532" for line in users), users
 
 
+def all_are_healthy(system):
+    """But for what runs once."""
+    running = [container for container in system.containers() if container["State"]["Running"]]
+    services = sorted(container["Config"]["Labels"]["com.docker.compose.service"] for container in running)
+    assert len(services) >= 4, services
+    for service in services:
+        system.until(f"{service} is healthy", lambda service=service: system.health(service) == "healthy")
+
+
 def records_outlive_the_collector(system):
     system.engine.compose("stop", "collector")
     status, headers, _ = system.ask("alice")
@@ -209,6 +218,7 @@ TESTS = (
     calls_are_answered_limited_and_recorded,
     a_model_that_fails_is_followed_by_the_next,
     nothing_runs_as_root_or_without_bounds,
+    all_are_healthy,
     records_outlive_the_collector,
 )
 
@@ -249,7 +259,8 @@ def main():
             make_image(engine, "local/ratelimit:test", arguments.ratelimit, "/bin/ratelimit")
             engine.environment["WEIR_POLICY"] = "policy-ratelimit.yaml"
             system.up("--profile", "ratelimit")
-            done, failed = done + 1, failed + run(system, (an_engine_counts_the_limits,))
+            tests = (an_engine_counts_the_limits, nothing_runs_as_root_or_without_bounds, all_are_healthy)
+            done, failed = done + len(tests), failed + run(system, tests)
             engine.compose("--profile", "ratelimit", "down", "--volumes")
         else:
             print("SKIPPED: the profile `ratelimit` needs envoyproxy/ratelimit, which only Go builds")
