@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::envoy::{Envoy, Launch, minor};
+use crate::envoy::{Envoy, Launch, is_unpaused, minor};
 use crate::process::dist;
 
 /// What `weir apply` has said.
@@ -33,6 +33,7 @@ pub(crate) fn first(launch: &Launch<'_>, port: u16, admin_port: u16) -> PathBuf 
 
 fn arguments(folder: &Path, port: u16, admin_port: u16, more: &[&str]) -> Vec<String> {
     let mut arguments = vec!["--envoy-version".to_owned(), minor()];
+    arguments.extend(is_unpaused().then(|| "--unpaused".to_owned()));
     let flags = ["--listen", "--admin", "--wasm", "--xds-dir", "--secrets"];
     let address = |port| format!("127.0.0.1:{port}");
     let path = |name| folder.join(name).display().to_string();

@@ -21,5 +21,9 @@ pub fn token(claims: Value, key: &[u8]) -> String {
 
 /// The issuer's, as a `jwks_file` holds them.
 pub fn keys() -> Value {
-    json!({"keys": [{"kty": "oct", "alg": "HS256", "kid": "k1", "k": URL_SAFE_NO_PAD.encode(SIGNING_KEY)}]})
+    keys_of(SIGNING_KEY)
+}
+
+pub fn keys_of(key: &[u8]) -> Value {
+    json!({"keys": [{"kty": "oct", "alg": "HS256", "kid": "k1", "k": URL_SAFE_NO_PAD.encode(key)}]})
 }

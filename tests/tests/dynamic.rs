@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use weir_e2e::applying::watched;
 use weir_e2e::client::chat;
 use weir_e2e::policy::{ALICE, BOB, api_key};
-use weir_e2e::{Addresses, Applied, Call, Endpoint, Policy, Rig, Setup};
+use weir_e2e::process::Folder;
+use weir_e2e::{Addresses, Applied, Call, Endpoint, Engine, Policy, Rig, Setup, jwt};
 
 const REJECTED: &str = "weir.config_rejected";
 
@@ -90,6 +91,47 @@ async fn a_fallback_over_a_reload_keeps_to_its_plan() {
     let answer = pending.await.expect("an answer");
     assert_eq!((answer.status, answer.header("served-model-name")), (200, Some("b")), "{}", answer.text());
     assert_eq!(rig.mock("b").last().await.header("authorization"), ["Bearer secret-of-b"]);
+    rig.assert_healthy().await;
+}
+
+/// Further filters than Weir's own: one that verifies tokens, and (but unpaused) one more role, with a cluster for its engine.
+#[tokio::test]
+async fn tokens_and_shared_limits_over_an_apply() {
+    let folder = Folder::new("engine");
+    let engine = Engine::limitador(folder.path()).await;
+    let rls =
+        json!({"rls": {"url": format!("http://127.0.0.1:{}", engine.port), "timeout_ms": 5_000, "on_error": "deny"}});
+    let source = json!({"jwt": {"user": "email", "groups": "groups", "issuer": "https://idp.example.com", "audiences": ["weir"],
+        "jwks_file": "jwks.json"}});
+    let made = |at: &Addresses| {
+        let mut policy = policy(at, 3).set("/limits_store", rls.clone());
+        policy.0["identity"]["sources"].as_array_mut().expect("sources").push(source.clone());
+        policy
+    };
+    let mut rig = Setup::new(&["a", "b"], made).file("jwks.json", jwt::keys().to_string()).applied().start().await;
+    let token = jwt::token(json!({"email": "dora@example.com"}), jwt::SIGNING_KEY);
+    let statuses = async |rig: &Rig, n: usize| {
+        let mut statuses = Vec::new();
+        for _ in 0..n {
+            statuses.push(rig.send(call(&token)).await.status);
+        }
+        statuses
+    };
+    assert_eq!(statuses(&rig, 2).await, [200, 200]);
+    let mut other = made(&rig.at);
+    other.0["endpoints"][0]["config"]["traffic_config"]["routes"][0]["traffic_percentage"] = json!(0);
+    other.0["endpoints"][0]["config"]["traffic_config"]["routes"][1]["traffic_percentage"] = json!(100);
+    is_live(&rig.apply(&other).await);
+    assert_eq!(statuses(&rig, 3).await, [200, 429, 429], "the engine's count goes on");
+    assert_eq!(rig.mock("b").count().await, 1, "the new policy");
+    // The issuer's key changes: in force with the next policy, though the file is called the same.
+    let other_key = b"another key, also at least 32 bytes";
+    let with_other_key = call(&jwt::token(json!({"email": "dora@example.com"}), other_key));
+    assert_eq!(rig.send(with_other_key.clone()).await.status, 401);
+    std::fs::write(rig.folder().join("jwks.json"), jwt::keys_of(other_key).to_string()).expect("the keys");
+    is_live(&rig.apply(&made(&rig.at)).await);
+    assert_eq!((statuses(&rig, 1).await, rig.send(with_other_key).await.status), (vec![401], 429));
+    assert_eq!(rig.envoy.stat("weir.rls_failed").await, 0);
     rig.assert_healthy().await;
 }
 

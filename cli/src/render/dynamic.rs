@@ -8,7 +8,7 @@ use std::{
 use weir_core::config::{Compiled, MissingSecrets};
 
 use super::{
-    Composed, EnvoyArgs, Failure, compose,
+    Composed, EnvoyArgs, Failure, compose, folder_of, jwt,
     xds::{self, File, Secrets, XdsArgs},
 };
 use crate::{apply::folder::Folder, policy};
@@ -35,7 +35,12 @@ pub fn dynamic(args: &EnvoyArgs, xds: &XdsArgs) -> Result<Dynamic, Failure> {
         Some(secrets) => with_secrets(&json, secrets)?,
         None => policy::compile(&json)?,
     };
-    let Composed { config, bootstrap, .. } = compose(args, &json, compiled)?;
+    let Composed { config, mut bootstrap, .. } = compose(args, &json, compiled)?;
+    // Envoy reads a file that is named once, and finds nothing new where the name is the same.
+    let policy_folder = folder_of(&args.policy).map_err(Failure::Usage)?;
+    if let Some(keys) = jwt::read_keys(&config, &policy_folder).map_err(Failure::Usage)? {
+        jwt::set_keys(&mut bootstrap, &keys);
+    }
     let secrets = xds.secrets.as_ref().map(|folder| {
         let named = config.environment.iter();
         named.filter_map(|name| Some((name.clone(), secret(folder, name)?))).collect::<Secrets>()

@@ -90,7 +90,7 @@ fn manifests(args: &Args, config: &Config, json: &str, policy_folder: PathBuf, k
     };
     let mut envoy = bootstrap(config, json, &options);
     if let Some(keys) = keys {
-        patches::set_keys(&mut envoy, keys);
+        jwt::set_keys(&mut envoy, keys);
     }
     let mut documents = vec![envoy_proxy(args, config), gateway(args), last_route(args, config), not_found(args)];
     documents.extend(providers::manifests(args, config));

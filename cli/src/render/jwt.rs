@@ -63,6 +63,19 @@ pub fn read_keys(config: &Config, policy_folder: &Path) -> Result<Option<String>
     Ok(Some(keys.to_string()))
 }
 
+/// The issuer's keys into the jwt_authn filter: where the file that a policy names is not at hand, or must be looked at
+/// anew with each rendering.
+pub fn set_keys(bootstrap: &mut Value, keys: &str) {
+    let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
+    let filters = bootstrap.pointer_mut(filters).and_then(Value::as_array_mut).into_iter().flatten();
+    for filter in filters.filter(|filter| filter["name"] == FILTER) {
+        let providers = filter.pointer_mut("/typed_config/providers").and_then(Value::as_object_mut);
+        for provider in providers.into_iter().flat_map(|providers| providers.values_mut()) {
+            provider["local_jwks"] = json!({"inline_string": keys});
+        }
+    }
+}
+
 fn provider(jwt: &Jwt, policy_folder: &Path) -> Value {
     json!({
         "issuer": jwt.issuer,

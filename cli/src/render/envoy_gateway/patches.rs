@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use weir_core::config::Config;
 
 use super::{Args, providers};
-use crate::render::{clusters, jwt, manifest};
+use crate::render::{clusters, manifest};
 
 /// The Gateway's one listener.
 pub const LISTENER: &str = "http";
@@ -65,16 +65,4 @@ fn cluster_patch(cluster: &Value) -> Value {
         "name": clusters::name_of(cluster),
         "operation": {"op": "add", "path": "", "value": cluster},
     })
-}
-
-/// The issuer's keys into the jwt_authn filter: the proxy's pods have no file of them.
-pub fn set_keys(envoy: &mut Value, keys: &str) {
-    let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
-    let filters = envoy.pointer_mut(filters).and_then(Value::as_array_mut).into_iter().flatten();
-    for filter in filters.filter(|filter| filter["name"] == jwt::FILTER) {
-        let providers = filter.pointer_mut("/typed_config/providers").and_then(Value::as_object_mut);
-        for provider in providers.into_iter().flat_map(|providers| providers.values_mut()) {
-            provider["local_jwks"] = json!({"inline_string": keys});
-        }
-    }
 }
