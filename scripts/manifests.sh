@@ -28,6 +28,8 @@ for policy in envoy/policy.yaml tests/manifests/policy.yaml; do
   done
 done
 dist/weir render istio tests/manifests/policy.yaml --wasm oci://registry.example/weir:1 >"$rendered/istio-fetched.yaml" 2>/dev/null
+dist/weir render istio tests/manifests/policy.yaml --wasm-plugin --wasm oci://registry.example/weir:1 \
+  >"$rendered/istio-plugin.yaml" 2>/dev/null
 dist/weir render istio envoy/policy.yaml --wasm-image registry.example/weir:1 >"$rendered/istio-image.yaml" 2>/dev/null
 crds=$(module_folder github.com/envoyproxy/gateway "$envoy_gateway")/charts/gateway-crds-helm/templates
 "$python" tests/manifests/crds.py "$rendered"/*.yaml -- \

@@ -14,6 +14,17 @@ use crate::envoy::Launch;
 use crate::process::{Folder, Process, dist, free_port};
 use crate::scripts;
 
+/// How the filter comes into the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Both roles as patches, from a file.
+    File,
+    /// Both as patches, from a registry: what Istio's agent does with that is done here.
+    Fetched,
+    /// The gateway role as a WasmPlugin, from a file.
+    Plugin,
+}
+
 /// One control plane, for one gateway.
 pub struct Istiod {
     binary: String,
@@ -31,14 +42,14 @@ impl Istiod {
     }
 
     /// Starts on the manifests of a policy, and gives the bootstrap of a gateway that is fed by them.
-    /// `fetched`: the filter comes by discovery, from a registry; what Istio's agent does with that is done here.
-    pub fn gateway(&self, launch: &Launch<'_>, port: u16, admin_port: u16, fetched: bool) -> String {
+    pub fn gateway(&self, launch: &Launch<'_>, port: u16, admin_port: u16, form: Form) -> String {
         let config = self.folder.join("config");
         fs::create_dir(&config).expect("a folder");
-        let manifests = if fetched {
-            as_the_agent(&rendered(launch, port, "oci://registry.example/weir:1"))
-        } else {
-            rendered(launch, port, &dist("weir.wasm").display().to_string())
+        let file = dist("weir.wasm").display().to_string();
+        let manifests = match form {
+            Form::File => rendered(launch, port, &["--wasm", &file]),
+            Form::Fetched => as_the_agent(&rendered(launch, port, &["--wasm", "oci://registry.example/weir:1"])),
+            Form::Plugin => translated(&rendered(launch, port, &["--wasm", &file, "--wasm-plugin"])),
         };
         fs::write(config.join("weir.yaml"), manifests).expect("the manifests can be written");
         *self.process.lock().expect("one thread") = Some(self.start());
@@ -113,20 +124,34 @@ impl Istiod {
 }
 
 /// What `weir render istio` makes of a policy.
-fn rendered(launch: &Launch<'_>, port: u16, wasm: &str) -> String {
+fn rendered(launch: &Launch<'_>, port: u16, options: &[&str]) -> String {
     let mut command = Command::new(dist("weir"));
-    command.args(["render", "istio"]).arg(launch.policy).args(["--port", &port.to_string(), "--wasm", wasm]);
+    command.args(["render", "istio"]).arg(launch.policy).args(["--port", &port.to_string()]).args(options);
     command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
     let output = command.output().expect("dist/weir can be run");
     assert!(output.status.success(), "weir render istio: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("manifests in UTF-8")
 }
 
+/// With Kubernetes istiod 1.31 makes a TrafficExtension of each WasmPlugin, and with a folder it does not.
+fn translated(manifests: &str) -> String {
+    changed(manifests, |document| {
+        if document["kind"] == "WasmPlugin" {
+            let mut wasm = document["spec"].take();
+            let selector = wasm["selector"].take();
+            wasm.as_object_mut().expect("a spec").remove("selector");
+            let name =
+                format!("{}~istio-translated-wasmplugin", document["metadata"]["name"].as_str().expect("a name"));
+            document["kind"] = "TrafficExtension".into();
+            document["metadata"]["name"] = name.into();
+            document["spec"] = json!({"selector": selector, "wasm": wasm});
+        }
+    })
+}
+
 /// The agent fetches what comes by discovery, and Envoy gets a file.
 fn as_the_agent(manifests: &str) -> String {
-    let mut documents = Vec::new();
-    for text in manifests.split("\n---\n").skip(1) {
-        let mut document: Value = serde_yaml_ng::from_str(text).expect("a manifest");
+    changed(manifests, |document| {
         for patch in document["spec"]["configPatches"].as_array_mut().into_iter().flatten() {
             if patch["applyTo"] == "EXTENSION_CONFIG" {
                 let code = patch.pointer_mut("/patch/value/typed_config/config/vm_config/code").expect("an extension");
@@ -134,6 +159,14 @@ fn as_the_agent(manifests: &str) -> String {
                 *code = json!({"local": {"filename": dist("weir.wasm")}});
             }
         }
+    })
+}
+
+fn changed(manifests: &str, change: impl Fn(&mut Value)) -> String {
+    let mut documents = Vec::new();
+    for text in manifests.split("\n---\n").skip(1) {
+        let mut document: Value = serde_yaml_ng::from_str(text).expect("a manifest");
+        change(&mut document);
         documents.push(document.to_string());
     }
     documents.join("\n---\n")

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use weir_e2e::client::chat;
+use weir_e2e::istiod::Form;
 use weir_e2e::jwt::{self, SIGNING_KEY};
 use weir_e2e::mock::DEFINED;
 use weir_e2e::policy::{ALICE, BOB};
@@ -21,8 +22,8 @@ fn policy(at: &Addresses) -> Policy {
 }
 
 /// Starts a gateway that istiod feeds, and waits until it is Weir that answers.
-async fn start<'a>(istiod: &'a Istiod, fetched: bool, setup: Setup<'a>) -> Rig {
-    let rig = setup.render(move |launch, port, admin| istiod.gateway(launch, port, admin, fetched)).start().await;
+async fn start<'a>(istiod: &'a Istiod, form: Form, setup: Setup<'a>) -> Rig {
+    let rig = setup.render(move |launch, port, admin| istiod.gateway(launch, port, admin, form)).start().await;
     let answers = async || (rig.send(Call::get("/health")).await.status == 200).then_some(());
     poll(SOON, answers).await.unwrap_or_else(|| panic!("Weir does not answer\n{}", istiod.tail()));
     rig
@@ -34,8 +35,18 @@ fn call(model: &str, more: Value) -> Call {
 
 #[tokio::test]
 async fn requests_limits_fallback_and_streams() {
+    serves(Form::File).await;
+}
+
+/// istiod writes the policy anew, and the two roles come by different ways: they must yet be in one VM.
+#[tokio::test]
+async fn a_wasm_plugin_serves_the_same() {
+    serves(Form::Plugin).await;
+}
+
+async fn serves(form: Form) {
     let Some(istiod) = Istiod::new() else { return };
-    let mut rig = start(&istiod, false, Setup::new(&["a", "b"], policy)).await;
+    let mut rig = start(&istiod, form, Setup::new(&["a", "b"], policy)).await;
 
     let answer = rig.send(call("chat", json!({})).header("x-weir-cluster", "outbound|1||elsewhere")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -85,7 +96,7 @@ async fn a_request_authentication_feeds_the_identity() {
         policy
     };
     let setup = Setup::new(&["a", "b"], policy).file("jwks.json", jwt::keys().to_string());
-    let rig = start(&istiod, false, setup).await;
+    let rig = start(&istiod, Form::File, setup).await;
     let claims = json!({"email": "dora@example.com", "realm": {"roles": ["staff"]}});
     let late = json!({"email": "dora@example.com", "exp": 1_000_000_000});
     let body = chat("chat", json!({}));
@@ -111,7 +122,7 @@ async fn a_request_authentication_feeds_the_identity() {
 #[tokio::test]
 async fn a_filter_that_is_fetched() {
     let Some(istiod) = Istiod::new() else { return };
-    let mut rig = start(&istiod, true, Setup::new(&["a", "b"], policy)).await;
+    let mut rig = start(&istiod, Form::Fetched, Setup::new(&["a", "b"], policy)).await;
     assert_eq!(rig.send(call("chat", json!({}))).await.header("served-model-name"), Some("a"));
     assert_eq!(rig.send(call("one", json!({}))).await.status, 200, "without a plan");
     let down = json!({"mock": {"a": {"status": 503}}});

@@ -17,6 +17,7 @@ use crate::policy;
 mod code;
 mod identity;
 mod patches;
+mod plugin;
 mod providers;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,9 @@ pub struct Args {
     /// An image with the filter in it, mounted as a volume at the folder of the path that --wasm names
     #[arg(long, value_name = "IMAGE")]
     wasm_image: Option<String>,
+    /// The gateway role as a WasmPlugin, which lets headers go on before the body is there (docs/envoy.md); the rest stays patches
+    #[arg(long)]
+    wasm_plugin: bool,
     /// The Secret of that namespace with the providers' keys, each under the name of its environment variable
     #[arg(long, default_value = "weir-secrets")]
     secret: String,
@@ -77,7 +81,7 @@ pub fn render(args: &Args) -> Result<String, Failure> {
     for warning in what_else_is_needed(args, &config) {
         eprintln!("warning: {warning}");
     }
-    let documents = manifests(args, &config, &json, folder, keys.as_ref());
+    let documents = manifests(args, &config, &json, folder, keys.as_ref())?;
     manifest::yaml(&documents, &format!("Istio {}, made by `weir render istio`", args.istio_version))
 }
 
@@ -87,7 +91,7 @@ fn manifests(
     json: &str,
     policy_folder: PathBuf,
     keys: Option<&identity::Keys>,
-) -> Vec<Value> {
+) -> Result<Vec<Value>, Failure> {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let options = Options {
         listen: nowhere,
@@ -96,6 +100,7 @@ fn manifests(
         policy_folder,
         access_log: args.access_log.clone(),
         access_log_usage: args.access_log_usage,
+        unpaused: args.wasm_plugin,
         ..Options::default()
     };
     let envoy = bootstrap(config, json, &options);
@@ -104,6 +109,10 @@ fn manifests(
     documents.push(virtual_service(args, config));
     documents.extend(providers::manifests(args, config));
     documents.extend(keys.map(|keys| identity::request_authentication(args, config, keys)));
+    if args.wasm_plugin {
+        let policy = serde_json::from_str(json).map_err(|error| Failure::Usage(error.to_string()))?;
+        documents.push(plugin::manifest(args, config, &policy));
+    }
     documents.push(resource(
         args,
         ("networking.istio.io/v1alpha3", "EnvoyFilter", &args.name),
@@ -112,7 +121,7 @@ fn manifests(
             "configPatches": patches::patches(args, config, &envoy),
         }),
     ));
-    documents
+    Ok(documents)
 }
 
 fn resource(args: &Args, kind: (&str, &str, &str), spec: Value) -> Value {

@@ -18,6 +18,9 @@ pub const ATTEMPT_BY_HOST: &str = "attempt-by-host";
 /// Keeps the request's headers for access logs, where the gateway waits for an engine's verdict.
 pub const RESTORE: &str = "restore";
 
+/// After a trap the VM is made anew; until then requests are refused, never waved through.
+pub const FAILURE_POLICY: &str = "FAIL_RELOAD";
+
 pub const TYPE_URL: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// Their filters' names, by which a route may switch them on.
@@ -42,8 +45,7 @@ pub fn filter(role: &str, config: &Config, policy_json: &str, options: &Options)
             "config": {
                 "name": name(role),
                 "root_id": role,
-                // After a trap the VM is made anew; until then requests are refused, never waved through.
-                "failure_policy": "FAIL_RELOAD",
+                "failure_policy": FAILURE_POLICY,
                 "vm_config": {
                     // Counters live in shared data under this id: to change it is to reset every limit.
                     "vm_id": "weir",

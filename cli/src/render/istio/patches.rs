@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use weir_core::config::Config;
 
-use super::{Args, identity, providers};
+use super::{Args, identity, plugin, providers};
 use crate::render::{jwt, manifest, routes, wasm};
 
 /// The route of the VirtualService, before which Weir's are put.
@@ -24,7 +24,7 @@ pub fn patches(args: &Args, config: &Config, envoy: &Value) -> Vec<Value> {
     let mut patches = cluster_patches(config, &envoy["static_resources"]["clusters"]);
     patches.push(manager_patch(args, manager));
     patches.extend(filter_patches(args, config, &manager["http_filters"]));
-    patches.extend(route_patches(&manager["route_config"]["virtual_hosts"][0]["routes"]));
+    patches.extend(route_patches(args, &manager["route_config"]["virtual_hosts"][0]["routes"]));
     patches
 }
 
@@ -76,6 +76,8 @@ fn filter_patches(args: &Args, config: &Config, filters: &Value) -> Vec<Value> {
                 settings["@type"] = filter["typed_config"]["@type"].clone();
                 on_filter(jwt::FILTER, "MERGE", &json!({"name": jwt::FILTER, "typed_config": settings}))
             })),
+            // istiod makes it, of the WasmPlugin.
+            Some(wasm::GATEWAY_NAME) if args.wasm_plugin => {}
             _ => patches.extend(before_the_router(args, filter)),
         }
     }
@@ -105,12 +107,13 @@ fn router(args: &Args, router: &Value) -> Vec<Value> {
     let mut patches = Vec::new();
     let upstream = router.pointer_mut("/typed_config/upstream_http_filters").and_then(Value::as_array_mut);
     for filter in upstream.into_iter().flatten() {
-        if args.wasm.is_file() {
-            continue;
+        let inner = filter.pointer_mut("/typed_config/extension_config");
+        let Some(inner) = inner.filter(|inner| inner["typed_config"]["@type"] == wasm::TYPE_URL) else { continue };
+        if args.wasm_plugin {
+            plugin::join(inner);
         }
-        let inner = filter.pointer("/typed_config/extension_config");
-        if let Some(inner) = inner.filter(|inner| inner["typed_config"]["@type"] == wasm::TYPE_URL).cloned() {
-            let (extension, found) = discovered(args, &inner);
+        if !args.wasm.is_file() {
+            let (extension, found) = discovered(args, inner);
             patches.extend(extension);
             *filter = found;
         }
@@ -142,13 +145,19 @@ fn discovered(args: &Args, filter: &Value) -> (Option<Value>, Value) {
     (Some(patch), asking)
 }
 
-fn route_patches(routes: &Value) -> Vec<Value> {
+fn route_patches(args: &Args, routes: &Value) -> Vec<Value> {
     list(routes)
         .map(|route| {
             let mut route = route.clone();
             if route["name"] == routes::TO_MODEL {
                 let removed = route.pointer_mut(REMOVED).and_then(Value::as_array_mut);
                 removed.into_iter().for_each(|list| list.extend(MESH_HEADERS.map(|name| json!({"remove": name}))));
+            }
+            let settings = route["typed_per_filter_config"].as_object_mut().filter(|_| args.wasm_plugin);
+            if let Some(settings) = settings
+                && let Some(setting) = settings.remove(wasm::GATEWAY_NAME)
+            {
+                settings.insert(plugin::filter_name(args), setting);
             }
             json!({
                 "applyTo": "HTTP_ROUTE",

@@ -13,7 +13,7 @@ struct Command {
 fn rendered(config: &Config, arguments: &[&str]) -> Vec<Value> {
     let arguments = ["weir", "policy.yaml"].iter().chain(arguments);
     let args = Command::try_parse_from(arguments).map_err(|error| error.to_string()).unwrap().args;
-    manifests(&args, config, "{}", "/etc/weir".into(), None)
+    manifests(&args, config, "{\"endpoints\": []}", "/etc/weir".into(), None).unwrap()
 }
 
 fn of_kind<'a>(documents: &'a [Value], kind: &str) -> Vec<&'a Value> {
@@ -90,6 +90,36 @@ fn filters_routes_and_settings_are_those_of_an_envoy() {
     assert!(removed.as_array().unwrap().contains(&json!({"remove": "x-envoy-peer-metadata"})));
     assert!(documents.iter().all(|document| document["metadata"]["namespace"] == "weir"));
     assert!(!format!("{documents:?}").contains("sk-held-back"));
+}
+
+/// istiod makes the gateway role; the attempt role, a patch, must be in the same VM.
+#[test]
+fn a_wasm_plugin_in_place_of_the_gateway_roles_patch() {
+    let documents = rendered(&tests::config(), &["--wasm-plugin", "--namespace", "team", "--name", "llm"]);
+    let plugin = of_kind(&documents, "WasmPlugin")[0];
+    assert_eq!(plugin["metadata"], json!({"name": "llm", "namespace": "team"}));
+    let spec = &plugin["spec"];
+    assert_eq!(spec["selector"]["matchLabels"], json!({"istio": "llm"}));
+    assert_eq!((&spec["url"], &spec["pluginName"]), (&json!("file:///etc/weir/weir.wasm"), &json!("gateway-unpaused")));
+    assert_eq!(spec["pluginConfig"], json!({"endpoints": []}), "the policy");
+    assert_eq!(spec["vmConfig"]["env"][0], json!({"name": "WEIR_SECRET_A_KEY", "valueFrom": "HOST"}));
+    let filters = values(&documents, "HTTP_FILTER");
+    let names: Vec<_> = filters.iter().map(|filter| &filter["name"]).collect();
+    assert_eq!(names, ["weir.buffer", "weir.headers", "envoy.filters.http.router"]);
+    let attempt = &filters[2]["typed_config"]["upstream_http_filters"][1]["typed_config"]["extension_config"];
+    let vm = attempt.pointer("/typed_config/config/vm_config").and_then(Value::as_object).unwrap();
+    assert_eq!(attempt["name"], "weir.attempt");
+    assert!(!vm.contains_key("vm_id") && !vm.contains_key("configuration") && vm.contains_key("code"));
+    for (version, name) in [
+        ("1.31", "extensions.istio.io/trafficextension/weir.weir~istio-translated-wasmplugin"),
+        ("1.30", "extensions.istio.io/wasmplugin/weir.weir"),
+    ] {
+        let documents = rendered(&tests::config(), &["--wasm-plugin", "--istio-version", version]);
+        let routes = values(&documents, "HTTP_ROUTE");
+        let off = routes[routes.len() - 1]["typed_per_filter_config"].as_object().unwrap();
+        assert!(off.contains_key(name) && !off.contains_key("weir.gateway"), "{off:?}");
+    }
+    assert!(of_kind(&rendered(&tests::config(), &[]), "WasmPlugin").is_empty());
 }
 
 /// The agent sees what comes by discovery alone.
