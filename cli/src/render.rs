@@ -23,6 +23,7 @@ use crate::policy::{self, Unusable};
 mod access_log;
 mod attempts;
 mod bootstrap;
+mod chains;
 mod clusters;
 mod dynamic;
 mod envoy_gateway;
@@ -132,6 +133,7 @@ fn write(yaml: &str, output: Option<&Path>) -> Result<(), String> {
 }
 
 /// Why nothing was rendered.
+#[derive(Debug)]
 pub enum Failure {
     Policy(Unusable),
     /// An engine's configuration, without an engine.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use weir_e2e::client::chat;
+use weir_e2e::envoy::version;
 use weir_e2e::mock::DEFINED;
 use weir_e2e::policy::{ALICE, secret};
 use weir_e2e::process::free_port;
@@ -196,4 +197,61 @@ async fn nothing_of_one_provider_reaches_the_next_the_client_or_a_log() {
         assert!(!log.contains(&secret), "{secret} stands in Envoy's log");
         assert!(!dump.contains(&secret), "{secret} stands in /config_dump");
     }
+}
+
+/// Clusters of the operator's that are not there, and a name that does not resolve: such an entity is answered for in words or
+/// followed by the next one, and its request, with its credential, reaches nobody else.
+#[tokio::test]
+async fn a_cluster_that_does_not_exist() {
+    let gone = |at: &str, endpoint: Endpoint| {
+        endpoint.set(&format!("/config/served_entities/{at}/cluster"), json!("not-there"))
+    };
+    let policy = |at: &Addresses| {
+        let three =
+            |name: &str| Endpoint::new(name).entity(at, "a", 100).entity(at, "b", 0).entity(at, "c", 0).fallback();
+        let nameless = Endpoint::new("nameless").entity_at("a", 100, "http://no.such.invalid:8080/v1");
+        Policy::new(at)
+            .endpoint(gone("0", Endpoint::new("alone").entity(at, "a", 100)))
+            .endpoint(gone("0", three("first")))
+            .endpoint(gone("1", three("second")))
+            .endpoint(gone("2", three("third")))
+            .endpoint(nameless.entity(at, "b", 0).fallback())
+            .endpoint(three("well"))
+    };
+    let mut rig = Setup::new(&["a", "b", "c"], policy).start().await;
+    // Envoy 1.37 to 1.39 end a request whose attempt finds no host; others go on to the next.
+    let goes_on = !["1.37", "1.38", "1.39"].iter().any(|minor| version().starts_with(minor));
+    let (down, all_but_c) = (json!({"status": 503}), json!({"a": {"status": 503}, "b": {"status": 503}}));
+    let rows = [
+        ("alone", json!({}), None),
+        ("first", json!({}), goes_on.then_some("b")),
+        ("first", json!({"b": down.clone()}), goes_on.then_some("c")),
+        ("second", json!({}), Some("a")),
+        ("second", json!({"a": down}), goes_on.then_some("c")),
+        ("third", all_but_c.clone(), None),
+        ("nameless", json!({}), goes_on.then_some("b")),
+        ("well", all_but_c, Some("c")),
+    ];
+    for (endpoint, orders, served) in &rows {
+        let answer = rig.send(Call::chat(ALICE, &chat(endpoint, json!({"mock": orders})))).await;
+        let what = format!("{endpoint} {orders}: {}", answer.text());
+        assert_eq!(answer.header("served-model-name"), *served, "{what}");
+        match served {
+            Some(_) => assert_eq!(answer.status, 200, "{what}"),
+            None => assert!(matches!(answer.status, 502 | 503) && answer.text().contains("error"), "{what}"),
+        }
+    }
+    for name in ["a", "b", "c"] {
+        for request in rig.mock(name).received().await {
+            // On Envoy 1.36 whoever is asked out of turn is asked for nothing.
+            if request.body().is_empty() && version().starts_with("1.36") {
+                assert!(request.header("authorization").is_empty());
+                continue;
+            }
+            assert_eq!(request.header("authorization"), [format!("Bearer {}", secret(name))]);
+            assert_eq!(request.json()["model"], format!("{name}-model"));
+        }
+    }
+    assert_eq!(rig.collector.usage(rows.len()).await.len(), rows.len());
+    rig.assert_healthy().await;
 }

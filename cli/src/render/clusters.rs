@@ -7,17 +7,17 @@ use std::{collections::BTreeSet, net::IpAddr};
 use serde_json::{Value, json};
 use weir_core::{
     attempt,
-    config::{Cluster, Config, Endpoint, Plan, Upstream},
+    config::{Cluster, Config, Upstream},
     oauth::keeper,
 };
 
-use super::version::Chain;
+use super::{chains, version::Chain};
 
 /// Where Debian, Ubuntu and Alpine keep it, so also Envoy's own images.
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Envoy's default, stated, since a refused connection and a lost one fall back after different times.
-const CONNECT_TIMEOUT: &str = "5s";
+pub const CONNECT_TIMEOUT: &str = "5s";
 
 /// As good as none: limits are Weir's business, and Envoy's defaults (1,024 requests; 3 retries, which turn a burst of
 /// fallbacks into errors) are for another world.
@@ -49,10 +49,7 @@ pub fn clusters(config: &Config, chain: Chain, own: &[Value]) -> Vec<Value> {
     {
         clusters.push(cluster_to(name, upstream, &grpc_options()));
     }
-    for endpoint in &config.endpoints {
-        let plans = endpoint.plans.iter().filter(|plan| plan.entities.len() > 1);
-        clusters.extend(plans.map(|plan| chained(endpoint, plan, chain)));
-    }
+    chains::add(&mut clusters, config, chain);
     if chain == Chain::Aggregate {
         clusters.iter_mut().for_each(name_hosts);
     }
@@ -162,37 +159,6 @@ fn grpc_options() -> Value {
     })
 }
 
-/// The plan's clusters in the order of its attempts.
-fn chained(endpoint: &Endpoint, plan: &Plan, chain: Chain) -> Value {
-    let entities = plan.entities.iter().filter_map(|index| endpoint.entities.get(*index));
-    let names: Vec<_> = entities.map(|entity| entity.cluster.name()).collect();
-    match chain {
-        Chain::Composite => composite_of(&plan.cluster, &names),
-        Chain::Aggregate => chain_of(&plan.cluster, "aggregate", &names.into()),
-    }
-}
-
-pub fn composite_of(name: &str, members: &[&str]) -> Value {
-    chain_of(name, "composite", &members.iter().map(|name| json!({"name": name})).collect())
-}
-
-fn chain_of(name: &str, kind: &str, clusters: &Value) -> Value {
-    json!({
-        "name": name,
-        "connect_timeout": CONNECT_TIMEOUT,
-        "lb_policy": "CLUSTER_PROVIDED",
-        "cluster_type": {
-            "name": format!("envoy.clusters.{kind}"),
-            "typed_config": {
-                "@type": format!("type.googleapis.com/envoy.extensions.clusters.{kind}.v3.ClusterConfig"),
-                "clusters": clusters,
-            },
-        },
-        // Retries are counted here, not in the clusters behind.
-        "circuit_breakers": circuit_breakers(),
-    })
-}
-
 /// Tells the attempt role which of a chain's clusters it goes to.
 fn name_hosts(cluster: &mut Value) {
     let name = cluster["name"].clone();
@@ -202,7 +168,7 @@ fn name_hosts(cluster: &mut Value) {
     }
 }
 
-fn circuit_breakers() -> Value {
+pub fn circuit_breakers() -> Value {
     json!({"thresholds": [{
         "max_connections": CIRCUIT_BREAKER,
         "max_pending_requests": CIRCUIT_BREAKER,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use weir_core::config::{Cluster, Config, ServedEntity};
 
-use super::{Failure, clusters};
+use super::{Failure, chains, clusters};
 
 /// Of a kind by API version and kind, with this name.
 pub fn resource(namespace: &str, (api_version, kind, name): (&str, &str, &str), spec: Value) -> Value {
@@ -51,7 +51,7 @@ pub fn rendered_entities(config: &Config) -> Vec<&ServedEntity> {
 pub fn clusters_before(config: &Config, all: &Value, theirs: &BTreeMap<&str, String>) -> Vec<Value> {
     let plans = config.endpoints.iter().flat_map(|endpoint| &endpoint.plans);
     let alone = plans.filter(|plan| plan.entities.len() == 1).map(|plan| plan.cluster.as_str());
-    let alone = alone.filter_map(|name| theirs.get(name).map(|their| clusters::composite_of(name, &[their])));
+    let alone = alone.filter_map(|name| theirs.get(name).map(|their| chains::composite_of(name, &[their])));
     let is_other = |cluster: &&Value| clusters::name_of(cluster).is_some_and(|name| !theirs.contains_key(name));
     let others = all.as_array().into_iter().flatten().filter(is_other).cloned().map(|mut cluster| {
         let members = cluster.pointer_mut("/cluster_type/typed_config/clusters").and_then(Value::as_array_mut);
