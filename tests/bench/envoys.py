@@ -170,9 +170,8 @@ def connection_manager(config):
 
 
 def composites(config):
-    """The composite clusters' names, the primary's first for each endpoint."""
-    clusters = config["static_resources"]["clusters"]
-    return [c["name"] for c in clusters if c.get("cluster_type", {}).get("name") == "envoy.clusters.composite"]
+    """The names of the plans' clusters, the primary's first for each endpoint."""
+    return [cluster["name"] for cluster in config["static_resources"]["clusters"] if ".chain-" in cluster["name"]]
 
 
 def bare_routes(routes, names):
