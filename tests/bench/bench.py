@@ -22,7 +22,7 @@ import load
 import peers
 import report
 import workloads
-from rig import BenchError, Collector, Mock, Process, free_port, machine_busy_seconds
+from rig import BenchError, Collector, Mock, free_port, machine_busy_seconds, run
 from workloads import BARE, DIRECT, LOGGED, NOOP, NOOP_BOTH, OTHER, POLICY, RECORDING, TRANSLATED, WEIR
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -264,12 +264,4 @@ def processor():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BenchError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        Process.end_all()
-        shutil.rmtree(OUT / "run" / "records", ignore_errors=True)
+    run(main, lambda: shutil.rmtree(OUT / "run" / "records", ignore_errors=True))

@@ -11,14 +11,13 @@ import http.client
 import os
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import bench
 import envoys
 import load
-from rig import BenchError, Process
+from rig import BenchError, Process, run
 from workloads import BARE, NOOP, NOOP_BOTH, OTHER, WEIR
 
 OUT = bench.OUT / "callgrind"
@@ -104,9 +103,4 @@ def read(dump):
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BenchError as error:
-        sys.exit(f"error: {error}")
-    finally:
-        Process.end_all()
+    run(main)

@@ -17,7 +17,7 @@ import report
 import streams
 from bench import OUT, Rig, build, commit
 from envoys import CHAT_PATH, entity, policy
-from rig import BenchError, Process
+from rig import BenchError, run
 from workloads import BARE, WEIR
 
 MOST = int(os.environ.get("MOST") or 10**9)
@@ -154,11 +154,4 @@ def open_streams(rig):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BenchError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        Process.end_all()
+    run(main)

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -157,3 +158,16 @@ class Collector(Process):
                 while piece := lines.read(1 << 20):
                     rows += piece.count(b"\n")
         return rows
+
+
+def run(main, after=lambda: None):
+    """A command's end: its errors in a line, and whatever it has started, ended."""
+    try:
+        sys.exit(main())
+    except BenchError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        Process.end_all()
+        after()

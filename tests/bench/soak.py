@@ -18,7 +18,7 @@ import load
 import report
 from bench import OUT, Rig, build, commit
 from envoys import CHAT_PATH, DOWN_ENDPOINT, KEY, OUTSIDE_PATH, policy
-from rig import BenchError, Process
+from rig import BenchError, run
 from workloads import WEIR
 
 WORKERS = 2
@@ -113,11 +113,4 @@ def tell(envoy, notes, asked, left, before):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BenchError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        Process.end_all()
+    run(main)
