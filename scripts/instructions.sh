@@ -39,7 +39,7 @@ binary=$(step "build the exchange bench (up to a minute)" build | tail -n 1)
 [[ -x $binary ]] || fail "cargo built no bench"
 
 found="$compiler"
-for case in plain-1k:200 plain-100k:20 stream-100:20 translated-1k:200 translated-100k:20 translated-stream-100:20 fallback:200 refused:200 outside:500; do
+for case in plain-1k:200 plain-100k:20 stream-100:20 translated-1k:200 translated-100k:20 translated-stream-100:20 fallback:200 refused:200 outside:500 configure:500; do
   found+=$'\n'$(printf '%s %s' "${case%:*}" "$(count "$binary" "${case%:*}" "${case#*:}")")
 done
 if [[ ${1:-} == --update ]]; then

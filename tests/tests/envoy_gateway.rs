@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use weir_e2e::client::chat;
+use weir_e2e::envoy::version;
 use weir_e2e::jwt::{self, SIGNING_KEY};
 use weir_e2e::mock::DEFINED;
 use weir_e2e::policy::ALICE;
@@ -25,6 +26,9 @@ fn call(model: &str, more: Value) -> Call {
 
 #[tokio::test]
 async fn requests_limits_fallback_streams_and_tokens() {
+    if version().starts_with("1.36") {
+        return println!("SKIPPED: manifests are for Envoy Gateway 1.9, whose Envoy is 1.39");
+    }
     let setup = Setup::new(&["a", "b"], policy).file("jwks.json", jwt::keys().to_string());
     let mut rig = setup.render(envoy_gateway::gateway).start().await;
 

@@ -11,7 +11,7 @@ mod host;
 
 use std::rc::Rc;
 
-use bodies::{ANSWER, events, policy, request_body};
+use bodies::{ANSWER, events, many_endpoints, policy, request_body};
 use host::CountedHost;
 use weir_core::{
     attempt::{Attempt, FAILED_HEADER},
@@ -29,6 +29,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let [case, times] = arguments.as_slice() else { return println!("usage: exchange CASE TIMES; CASE of {CASES}") };
     let times: u32 = times.parse().expect("TIMES is a number");
+    if case == "configure" {
+        return configure(times);
+    }
     let mut rig = Rig::new(case == "refused");
     for _ in 0..times {
         rig.exchange(case);
@@ -40,8 +43,7 @@ fn main() {
     }
 }
 
-const CASES: &str =
-    "plain-1k plain-100k stream-100 translated-1k translated-100k translated-stream-100 fallback refused outside";
+const CASES: &str = "plain-1k plain-100k stream-100 translated-1k translated-100k translated-stream-100 fallback refused outside configure";
 
 /// Counted.
 #[inline(never)]
@@ -53,6 +55,16 @@ fn measured<T>(work: impl FnOnce() -> T) -> T {
 #[inline(never)]
 fn answered<T>(call: impl FnOnce() -> T) -> T {
     std::hint::black_box(call())
+}
+
+/// A policy of so many endpoints, compiled.
+fn configure(endpoints: u32) {
+    let document = serde_json::to_vec(&many_endpoints(endpoints)).unwrap();
+    let compiled =
+        measured(|| Config::from_slice(&document, &|_: &str| Some("provider-key".to_owned()), MissingSecrets::Error));
+    let compiled = compiled.expect("the policy is valid");
+    assert_eq!(compiled.config.endpoints.len(), endpoints as usize);
+    measured(|| drop(compiled));
 }
 
 /// One worker: both roles, and the outbox.

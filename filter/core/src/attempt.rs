@@ -187,6 +187,10 @@ impl Attempt {
             };
         }
         let range = handover.model_range.clone();
+        if range.is_empty() {
+            // Of a model's own API: the path says which model it is, and nothing in the body does.
+            return (Phase::AwaitAnswer { started_at }, Step::default());
+        }
         let (Some(before), Some(behind)) = (body.get(..range.start), body.get(range.end..)) else {
             return astray(started_at, host);
         };

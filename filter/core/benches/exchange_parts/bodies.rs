@@ -41,6 +41,20 @@ pub fn policy(calls: u64) -> Value {
     })
 }
 
+/// The same endpoint under so many names, as `make bench-growth` has them.
+pub fn many_endpoints(count: u32) -> Value {
+    let mut policy = policy(1_000_000_000_000);
+    let pattern = policy["endpoints"][0].take();
+    let named = |n| {
+        let mut endpoint = pattern.clone();
+        endpoint["name"] = format!("chat-{n}").into();
+        endpoint["models"] = json!([format!("model-{n}-*")]);
+        endpoint
+    };
+    policy["endpoints"] = (0..count).map(named).collect();
+    policy
+}
+
 pub fn request_body(size: usize, stream: bool) -> Vec<u8> {
     let text =
         |length: usize| "What a weir holds back, and lets pass. ".chars().cycle().take(length).collect::<String>();
