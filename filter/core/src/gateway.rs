@@ -7,7 +7,7 @@ use crate::config::Config;
 pub struct Gateway {
     pub config: Config,
     /// Of all that the filter was configured with, secrets too: the same policy with another secret is another configuration.
-    pub delivery: [u8; 32],
+    pub delivery: u128,
     /// Envoy's node id.
     pub node: String,
 }
