@@ -24,6 +24,7 @@ pub mod headers;
 pub mod host;
 pub mod id;
 pub mod identity;
+mod key;
 pub mod limits;
 pub mod lint;
 pub mod metrics;

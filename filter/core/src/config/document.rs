@@ -1,7 +1,7 @@
 //! The policy as it was written: JSON in, a tree out that keeps what `serde_json::Value` would lose, namely the order of
 //! keys and keys that stand twice. Judges nothing.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -9,18 +9,21 @@ use serde::{
 };
 use serde_json::Number;
 
+use crate::key::Key;
+
 #[derive(Debug)]
-pub(super) enum Node {
+pub(super) enum Node<'a> {
     Null,
     Flag(bool),
     Number(Number),
-    Text(String),
-    List(Vec<Node>),
+    /// Borrowed from the document unless it is escaped there.
+    Text(Cow<'a, str>),
+    List(Vec<Node<'a>>),
     /// In the order of the document; a key may stand in here twice.
-    Object(Vec<(String, Node)>),
+    Object(Vec<(Cow<'a, str>, Node<'a>)>),
 }
 
-impl Node {
+impl<'a> Node<'a> {
     /// The value as an error may show it: one line, long texts cut, lists and objects by their kind alone.
     pub fn show(&self) -> String {
         match self {
@@ -53,7 +56,7 @@ impl Node {
     }
 
     /// An object's value of `key`.
-    pub fn entry(&self, key: &str) -> Option<&Node> {
+    pub fn entry(&self, key: &str) -> Option<&Node<'a>> {
         let Self::Object(entries) = self else { return None };
         entries.iter().find(|(name, _)| name == key).map(|(_, node)| node)
     }
@@ -88,7 +91,7 @@ pub(super) fn show_text(text: &str) -> String {
     shown
 }
 
-impl<'de> Deserialize<'de> for Node {
+impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NodeVisitor)
     }
@@ -97,41 +100,41 @@ impl<'de> Deserialize<'de> for Node {
 struct NodeVisitor;
 
 impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
+    type Value = Node<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Node, E> {
+    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
         Ok(Node::Null)
     }
 
-    fn visit_bool<E>(self, flag: bool) -> Result<Node, E> {
+    fn visit_bool<E>(self, flag: bool) -> Result<Node<'de>, E> {
         Ok(Node::Flag(flag))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Node, E> {
+    fn visit_u64<E>(self, number: u64) -> Result<Node<'de>, E> {
         Ok(Node::Number(number.into()))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Node, E> {
+    fn visit_i64<E>(self, number: i64) -> Result<Node<'de>, E> {
         Ok(Node::Number(number.into()))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Node, E> {
+    fn visit_f64<E>(self, number: f64) -> Result<Node<'de>, E> {
         Ok(Number::from_f64(number).map_or(Node::Null, Node::Number))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
-        Ok(Node::Text(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Node, E> {
-        Ok(Node::Text(text))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node<'de>, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = access.next_element()? {
             items.push(item);
@@ -139,10 +142,10 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::List(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node<'de>, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = access.next_entry()? {
-            entries.push(entry);
+        while let Some((Key(key), value)) = access.next_entry()? {
+            entries.push((key, value));
         }
         Ok(Node::Object(entries))
     }

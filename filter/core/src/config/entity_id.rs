@@ -6,7 +6,7 @@ use super::{document::Node, endpoint::Owner, secret};
 
 /// A UUID (version 8, RFC 9562) made of the SHA-256 of the JSON array of account, workspace, endpoint and entity, its
 /// keys sorted and its secrets left out. An account or workspace that is not set is `null`.
-pub(super) fn served_entity_id(owner: &Owner<'_>, endpoint: &str, entity: &Node) -> String {
+pub(super) fn served_entity_id(owner: &Owner<'_>, endpoint: &str, entity: &Node<'_>) -> String {
     let mut json = String::from("[");
     for text in [owner.account_id, owner.workspace_id, Some(endpoint)] {
         match text {
@@ -40,12 +40,12 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 /// By what it is and not by its name, which each provider has another of: a reference is left out like a value, so that a key
 /// which is rotated makes no new entity.
-fn is_secret(key: &str, value: &Node) -> bool {
+fn is_secret(key: &str, value: &Node<'_>) -> bool {
     let is_reference = matches!(value, Node::Text(text) if secret::variable(text).is_some());
     is_reference || key == "environment_vars" || key.ends_with("_plaintext")
 }
 
-fn write_canonical(json: &mut String, node: &Node) {
+fn write_canonical(json: &mut String, node: &Node<'_>) {
     match node {
         Node::Null => json.push_str("null"),
         Node::Flag(flag) => json.push_str(if *flag { "true" } else { "false" }),
@@ -83,7 +83,14 @@ fn write_canonical(json: &mut String, node: &Node) {
 }
 
 fn write_text(json: &mut String, text: &str) {
-    json.push_str(&serde_json::Value::from(text).to_string());
+    // What a name is made of; the rest is rare.
+    if text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        json.push_str(&serde_json::Value::from(text).to_string());
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +117,7 @@ mod tests {
             (false, None, r#"{"name":"b","price":{"x":5,"y":0.5}}"#),
             (false, None, r#"{"name":"a","price":{"x":5,"y":0.6}}"#),
             (false, Some("prod"), r#"{"name":"a","price":{"x":5,"y":0.5}}"#),
+            (false, None, r#"{"name":"a\",\"price\":{\"x\":5}","y":0.5}"#),
         ] {
             assert_eq!(id(workspace, entity) == base, same, "{entity}");
         }
@@ -119,5 +127,11 @@ mod tests {
     fn stable_across_releases() {
         // printf '["acme","prod","chat",{"name":"a"}]' | sha256sum
         assert_eq!(id(Some("prod"), r#"{"name":"a"}"#), "e70d1ab3-4454-8274-968b-dae28c426187");
+        let mut json = String::new();
+        for text in ["ä\u{7f}", "\u{1f}", "\"", "a\\b", ""] {
+            json.clear();
+            write_text(&mut json, text);
+            assert_eq!(json, serde_json::to_string(text).unwrap());
+        }
     }
 }

@@ -4,20 +4,38 @@
 use std::{
     cmp::Reverse,
     collections::{HashMap, hash_map::Entry},
+    fmt,
 };
 
 use sha2::{Digest, Sha256};
 
-use super::{Endpoint, Names, reader::Field};
+use super::{
+    Endpoint, Names,
+    reader::{Field, Path},
+};
 
 /// Who wants which name, so far.
 #[derive(Default)]
 pub(super) struct Claims<'a> {
     endpoints: HashMap<&'a str, usize>,
     models: Vec<(Field<'a>, &'a str, usize)>,
-    /// `weir-<endpoint>-<entity>`, by the path of the one that has it.
-    rendered: HashMap<String, String>,
+    /// `weir-<endpoint>-<entity>`, and who has it.
+    rendered: HashMap<String, Holder<'a>>,
     existing: Vec<(Field<'a>, &'a str)>,
+}
+
+enum Holder<'a> {
+    Entity(Path<'a>),
+    Gateway(&'static str),
+}
+
+impl fmt::Display for Holder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entity(path) => path.fmt(f),
+            Self::Gateway(what) => f.write_str(what),
+        }
+    }
 }
 
 impl<'a> Claims<'a> {
@@ -49,7 +67,7 @@ impl<'a> Claims<'a> {
     pub fn claim_rendered(&mut self, entity: &Field<'a>, endpoint: &str, name: &str, is_existing: bool) {
         match self.rendered.entry(rendered_cluster(endpoint, name)) {
             Entry::Vacant(entry) => {
-                entry.insert(entity.path.to_string());
+                entry.insert(Holder::Entity(entity.path.clone()));
             }
             Entry::Occupied(first) => entity.report(
                 format!("the cluster name `{}`, which {} has too", first.key(), first.get()),
@@ -63,8 +81,8 @@ impl<'a> Claims<'a> {
     }
 
     /// Nobody else may have a cluster of this name.
-    pub fn reserve(&mut self, cluster: &str, owner: &str) {
-        self.rendered.insert(cluster.to_owned(), owner.to_owned());
+    pub fn reserve(&mut self, cluster: &str, owner: &'static str) {
+        self.rendered.insert(cluster.to_owned(), Holder::Gateway(owner));
     }
 
     pub fn claim_existing(&mut self, field: &Field<'a>, name: &'a str) {

@@ -1,7 +1,7 @@
 //! Reads a [`Node`] by its keys: a [`Field`] is a value that knows its path, an [`Object`] knows which keys were asked
 //! for. A reading that fails has reported why and is `None`; readers go on, so that all problems are reported at once.
 
-use std::{cell::RefCell, fmt, ops::RangeInclusive, rc::Rc};
+use std::{borrow::Cow, cell::RefCell, fmt, ops::RangeInclusive, rc::Rc};
 
 use super::{
     document::{Node, show_text},
@@ -31,21 +31,21 @@ enum Step<'a> {
 /// A value and where it stands.
 #[derive(Clone)]
 pub(super) struct Field<'a> {
-    pub node: &'a Node,
+    pub node: &'a Node<'a>,
     pub path: Path<'a>,
     pub findings: &'a Findings<'a>,
 }
 
 /// An object that is being read. [`Object::close`] reports what nobody asked for.
 pub(super) struct Object<'a> {
-    entries: &'a [(String, Node)],
+    entries: &'a [(Cow<'a, str>, Node<'a>)],
     path: Path<'a>,
     findings: &'a Findings<'a>,
     known: Vec<&'static str>,
 }
 
 impl<'a> Field<'a> {
-    pub fn root(node: &'a Node, findings: &'a Findings<'a>) -> Self {
+    pub fn root(node: &'a Node<'a>, findings: &'a Findings<'a>) -> Self {
         Self { node, path: Path(None), findings }
     }
 
@@ -84,7 +84,7 @@ impl<'a> Field<'a> {
     /// Keys that the operator chose, with their values.
     pub fn entries(&self) -> Option<Vec<(&'a str, Field<'a>)>> {
         let object = self.object()?;
-        Some(object.entries.iter().map(|(key, node)| (key.as_str(), object.field(key, node))).collect())
+        Some(object.entries.iter().map(|(key, node)| (&**key, object.field(key, node))).collect())
     }
 
     pub fn items(&self) -> Option<Vec<Field<'a>>> {
@@ -249,11 +249,11 @@ impl<'a> Object<'a> {
     /// Reports every key that was not asked for. Call it when all keys have been, before leaving early.
     pub fn close(self) {
         for (key, node) in self.entries {
-            if self.known.contains(&key.as_str()) {
+            if self.known.contains(&&**key) {
                 continue;
             }
             let field = self.field(key, node);
-            if LATER.contains(&key.as_str()) {
+            if LATER.contains(&&**key) {
                 field.reject_unbuilt(&format!("`{key}`"));
             } else if let Some(near) = self.known.iter().find(|known| is_near(key, known)) {
                 field.report("an unknown key", format!("a known one: did you mean `{near}`?"));
@@ -263,12 +263,12 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn field(&self, key: &'a str, node: &'a Node) -> Field<'a> {
+    fn field(&self, key: &'a str, node: &'a Node<'a>) -> Field<'a> {
         Field { node, path: self.path.join(Step::Key(key)), findings: self.findings }
     }
 
     fn report_duplicates(&self) {
-        let mut keys: Vec<&'a str> = self.entries.iter().map(|(key, _)| key.as_str()).collect();
+        let mut keys: Vec<&'a str> = self.entries.iter().map(|(key, _)| &**key).collect();
         keys.sort_unstable();
         for twice in keys.chunk_by(|a, b| a == b).filter(|same| same.len() > 1) {
             if let Some(key) = twice.first() {

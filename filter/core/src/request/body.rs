@@ -9,6 +9,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{ApiRequest, Field, InvalidRequest, MAX_USAGE_CONTEXT_BYTES, Prompt, StreamOptions, text};
+use crate::key::Key;
 
 /// Reads `body`, which must be one JSON object. A field that Weir owns must have its type and stand only once, or else a
 /// provider could read another one than Weir did.
@@ -162,28 +163,6 @@ fn prompt<'de, A: MapAccess<'de>>(request: &mut ApiRequest, map: &mut A, kind: P
     request.characters = request.characters.saturating_add(characters);
     request.prompt = Some(kind);
     Ok(())
-}
-
-/// A key: borrowed unless it is escaped.
-struct Key<'de>(Cow<'de, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-            fn visit_borrowed_str<E: Error>(self, key: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-            fn visit_str<E: Error>(self, key: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(key.into())))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
 }
 
 /// `stream_options`: null or an object.
