@@ -229,3 +229,21 @@ async fn http2_bodies_over_the_limit() {
     }
     rig.assert_healthy().await;
 }
+
+/// Of a model's own API the gateway knows nothing: whoever makes the request, the body is the caller's.
+#[tokio::test]
+async fn a_body_of_a_models_own_api_goes_as_it_came() {
+    let policy = |at: &Addresses| {
+        let model = json!([{"name": "a", "entity_name": "main.m.iris", "entity_version": "1",
+            "url": format!("http://127.0.0.1:{}/serving-endpoints/iris/invocations", at.mock("a"))}]);
+        let route = json!([{"served_entity_name": "a", "traffic_percentage": 100}]);
+        let iris = Endpoint::new("iris");
+        Policy::new(at).endpoint(iris.set("/config/served_entities", model).set("/config/traffic_config/routes", route))
+    };
+    let mut rig = Setup::new(&["a"], policy).start().await;
+    let body = r#"{"dataframe_split": {"columns": ["a"], "data": [[1], [2]]}}"#;
+    let answer = rig.send(Call::post("/serving-endpoints/iris/invocations", body).key(ALICE)).await;
+    assert_eq!((answer.status, answer.header("served-model-name")), (200, Some("a")), "{}", answer.text());
+    assert_eq!(rig.mock("a").last().await.body(), body);
+    rig.assert_healthy().await;
+}

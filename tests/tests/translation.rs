@@ -169,34 +169,6 @@ async fn mlflow_and_databricks_clients() {
     assert_eq!((&got["mlflow_endpoint"], &got["databricks_endpoint"]), (&json!(CHAT), &json!("chat")));
 }
 
-/// Of such a body nothing is the gateway's, on no attempt.
-#[tokio::test]
-async fn a_model_of_its_own_api_falls_back() {
-    let policy = |at: &Addresses| {
-        let model = |name: &str| {
-            json!({"name": name, "entity_name": format!("main.m.{name}"), "entity_version": "1",
-                "url": format!("http://127.0.0.1:{}/serving-endpoints/{name}/invocations", at.mock(name))})
-        };
-        let route = |name: &str, share: u32| json!({"served_entity_name": name, "traffic_percentage": share});
-        let iris = Endpoint::new("iris")
-            .set("/config/served_entities", json!([model("one"), model("two")]))
-            .set("/config/traffic_config/routes", json!([route("one", 100), route("two", 0)]));
-        Policy::new(at).endpoint(iris.fallback())
-    };
-    let mut rig = Setup::new(&["one", "two"], policy).start().await;
-    let body = r#"{"dataframe_split": {"columns": ["a"], "data": [[1], [2]]}}"#;
-    let call = || Call::post("/serving-endpoints/iris/invocations", body).key(ALICE);
-    assert_eq!(rig.send(call()).await.header("served-model-name"), Some("one"));
-    rig.mock("one").behave(&json!({"status": 503})).await;
-    let answer = rig.send(call()).await;
-    assert_eq!((answer.status, answer.header("served-model-name")), (200, Some("two")), "{}", answer.text());
-    for name in ["one", "two"] {
-        let received = rig.mock(name).last().await;
-        assert_eq!((received.body(), received.path()), (body, &*format!("/serving-endpoints/{name}/invocations")));
-    }
-    rig.assert_healthy().await;
-}
-
 /// A request that has no translation is refused in the caller's shape, and asks nobody.
 #[tokio::test]
 async fn what_cannot_be_translated() {
