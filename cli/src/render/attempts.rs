@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use weir_core::{
-    attempt::{FAILED_HEADER, FAILED_METADATA, FIRST_IS_OURS, PLAN},
+    attempt::{FAILED_HEADER, FAILED_METADATA, FIRST_IS_OURS, IN_EVERY_PLAN, PLAN},
     paths::CLUSTER_HEADER,
 };
 
@@ -101,7 +101,7 @@ fn is_first() -> Value {
 }
 
 fn is_planned() -> Value {
-    single(plan(), anything())
+    single(plan(), json!({"contains": IN_EVERY_PLAN}))
 }
 
 fn is_first_ours() -> Value {

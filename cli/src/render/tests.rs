@@ -291,7 +291,19 @@ fn clusters_follow_their_upstreams() {
     let names: Vec<_> = all.iter().filter_map(clusters::name_of).collect();
     assert_eq!(
         names,
-        ["weir-chat-a", "weir-chat-b", "weir-one-d", "weir-records", "weir-chat-a.chain", "weir-chat-b.chain"]
+        [
+            "weir-nowhere",
+            "weir-chat-a",
+            "weir-chat-b",
+            "weir-one-d",
+            "weir-records",
+            "weir-attempt-1.weir-chat-a",
+            "weir-attempt-2.weir-chat-b",
+            "weir-chat-a.chain",
+            "weir-attempt-1.weir-chat-b",
+            "weir-attempt-2.weir-chat-a",
+            "weir-chat-b.chain",
+        ]
     );
     for cluster in all {
         assert_eq!(at(cluster, "/circuit_breakers/thresholds/0/max_retries"), 1_000_000);
@@ -306,8 +318,11 @@ fn clusters_follow_their_upstreams() {
     assert_eq!(by_ip["type"], "STATIC");
     assert!(by_ip.pointer("/transport_socket/typed_config/sni").is_none());
     assert_eq!(*at(by_ip, san), json!({"san_type": "IP_ADDRESS", "matcher": {"exact": "2001:db8::1"}}));
-    let order = at(cluster(&bootstrap, "weir-chat-b.chain"), "/cluster_type/typed_config/clusters");
-    assert_eq!(*order, json!([{"name": "weir-chat-b"}, {"name": "weir-chat-a"}, {"name": "own"}]));
+    let members = |name: &str| at(cluster(&bootstrap, name), "/cluster_type/typed_config/clusters").clone();
+    let order = ["weir-attempt-1.weir-chat-b", "weir-attempt-2.weir-chat-a", "own"];
+    assert_eq!(members("weir-chat-b.chain"), json!(order.map(|name| json!({ "name": name }))));
+    let second = ["weir-nowhere", "weir-chat-a", "weir-nowhere"];
+    assert_eq!(members("weir-attempt-2.weir-chat-a"), json!(second.map(|name| json!({ "name": name }))));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use self::{
     translate::{Body, Translated},
     whole::Sent,
 };
-pub use notes::{FAILED_HEADER, FAILED_METADATA, FIRST_IS_OURS, Failure, Handover, Note, read_notes};
+pub use notes::{FAILED_HEADER, FAILED_METADATA, FIRST_IS_OURS, Failure, Handover, IN_EVERY_PLAN, Note, read_notes};
 pub use place::HOST_CLUSTER;
 
 use crate::{

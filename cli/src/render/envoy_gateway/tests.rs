@@ -48,10 +48,17 @@ fn patches_are_an_envoys_settings_in_its_order() {
         patches.iter().filter(is).map(|patch| &patch["operation"]["value"]).collect()
     };
     let clusters = of(".Cluster");
-    let members = |at: usize| clusters[at].pointer("/cluster_type/typed_config/clusters").cloned();
+    let members = |name: &str| {
+        let cluster = clusters.iter().find(|cluster| cluster["name"] == name).unwrap();
+        cluster.pointer("/cluster_type/typed_config/clusters").cloned()
+    };
     let rule = |number: usize| json!({"name": format!("httproute/weir/weir-providers-0/rule/{number}")});
-    assert_eq!(members(0), Some(json!([rule(2)])));
-    assert_eq!(members(2), Some(json!([rule(0), rule(1), {"name": "own"}])));
+    let nowhere = json!({"name": "weir-nowhere"});
+    assert_eq!(members("weir-one-d"), Some(json!([rule(2)])));
+    assert_eq!(members("weir-attempt-1.weir-chat-a"), Some(json!([rule(0), nowhere])));
+    assert_eq!(members("weir-attempt-2.weir-chat-b"), Some(json!([nowhere, rule(1), nowhere])));
+    let first = ["weir-attempt-1.weir-chat-a", "weir-attempt-2.weir-chat-b", "own"];
+    assert_eq!(members("weir-chat-a.chain"), Some(json!(first.map(|name| json!({ "name": name })))));
     // Each is put before all others: the first one last.
     let routes = of(".RouteConfiguration");
     assert_eq!((&routes[0]["name"], &routes[routes.len() - 1]["name"]), (&json!("outside"), &json!("weir")));

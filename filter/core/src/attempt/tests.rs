@@ -23,6 +23,7 @@ fn a_handover_is_read_as_it_was_written() {
         let handover =
             Handover { translates_first, is_whole, call, config, endpoint: 7, entities, model_range, sent_at };
         assert_eq!(Handover::is_first_ours(&handover.write()), translates_first || is_whole);
+        assert!(String::from_utf8(handover.write()).unwrap().contains(IN_EVERY_PLAN));
         assert_eq!(Handover::read(&handover.write()), Some(handover));
     }
     let broken: [&[u8]; 9] = [
