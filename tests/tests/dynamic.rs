@@ -131,6 +131,8 @@ async fn tokens_and_shared_limits_over_an_apply() {
     std::fs::write(rig.folder().join("jwks.json"), jwt::keys_of(other_key).to_string()).expect("the keys");
     is_live(&rig.apply(&made(&rig.at)).await);
     assert_eq!((statuses(&rig, 1).await, rig.send(with_other_key).await.status), (vec![401], 429));
+    let dump = rig.envoy.config_dump().await.to_string();
+    assert!(!dump.contains(jwt::keys_of(other_key)["keys"][0]["k"].as_str().expect("a key")), "it shows");
     assert_eq!(rig.envoy.stat("weir.rls_failed").await, 0);
     rig.assert_healthy().await;
 }

@@ -2,6 +2,7 @@
 //! is what Envoy says of itself: the version of each resource that it has accepted, and that its workers have each filter.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     thread,
@@ -34,6 +35,9 @@ pub struct Change<'a> {
     files: Vec<File>,
     /// What each file was before.
     before: Vec<Option<Vec<u8>>>,
+    /// Files of which the version alone is another: Envoy does nothing for a filter whose configuration it has. (With a policy that
+    /// has a `jwt` source, that filter's is mostly so.)
+    as_before: BTreeSet<String>,
     retired: Retired,
     /// Else Envoy has nothing to do for [`Stage::Previous`].
     has_new_vm_kept: bool,
@@ -66,7 +70,9 @@ impl<'a> Change<'a> {
             let old = folder.read_json(&file.name);
             has_new_vm_kept = retired.keep_vm(old.as_ref(), gateway.as_ref(), &mut file.content, now);
         }
-        Ok(Self { folder, admin, version, files, before, retired, has_new_vm_kept, warnings, bound })
+        let as_before = files.iter().zip(&before).filter(|(file, before)| is_as_before(file, before.as_deref()));
+        let as_before = as_before.map(|(file, _)| file.name.clone()).collect();
+        Ok(Self { folder, admin, version, files, before, as_before, retired, has_new_vm_kept, warnings, bound })
     }
 
     /// What an operator should know of a change that was made.
@@ -145,7 +151,7 @@ impl<'a> Change<'a> {
         // A filter's version is set when Envoy has accepted it; the workers have it a little later.
         let reloads = of(file, "config_reload");
         let is_reloaded = match file.stage {
-            Stage::Filters => !self.is_as_before(file),
+            Stage::Filters => !self.as_before.contains(&file.name),
             Stage::Previous => self.has_new_vm_kept,
             _ => false,
         };
@@ -157,15 +163,6 @@ impl<'a> Change<'a> {
             _ => 0,
         };
         now.text(&version_of(file)) == Some(version) && workers && warming == 0
-    }
-
-    /// Another version of the same: Envoy does nothing for a filter whose configuration it has. (With a policy that has a `jwt`
-    /// source, that filter's is mostly so.)
-    fn is_as_before(&self, file: &File) -> bool {
-        let at = self.files.iter().position(|other| other.name == file.name);
-        let before = at.and_then(|at| self.before.get(at)).and_then(Option::as_deref);
-        let before = before.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok());
-        before.is_some_and(|before| before["resources"] == file.content["resources"])
     }
 
     /// While Envoy compiles a new filter, which takes seconds, its admin interface does not answer.
@@ -213,6 +210,11 @@ impl<'a> Change<'a> {
             eprintln!("error: the old files are back, and Envoy has not said that it has taken them");
         }
     }
+}
+
+fn is_as_before(file: &File, before: Option<&[u8]>) -> bool {
+    let before = before.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok());
+    before.is_some_and(|before| before["resources"] == file.content["resources"])
 }
 
 /// The same content with a version of now, the same one for all files.

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use weir_core::config::{Config, Endpoint, Plan};
 
 use super::{
-    clusters::{CONNECT_TIMEOUT, circuit_breakers, name_of},
+    clusters::{CONNECT_TIMEOUT, circuit_breakers},
     version::Chain,
 };
 
 /// Has a host, which refuses every connection.
-pub const NOWHERE: &str = "weir-nowhere";
+const NOWHERE: &str = "weir-nowhere";
 /// Nobody can listen below a file.
 const NO_SOCKET: &str = "/dev/null/weir-nowhere";
 
@@ -34,7 +34,7 @@ pub fn add(clusters: &mut Vec<Value>, config: &Config, chain: Chain) {
             }
         }
     }
-    if !seen.is_empty() && !clusters.iter().any(|cluster| name_of(cluster) == Some(NOWHERE)) {
+    if !seen.is_empty() {
         clusters.insert(0, nowhere());
     }
 }

@@ -36,10 +36,9 @@ pub fn dynamic(args: &EnvoyArgs, xds: &XdsArgs) -> Result<Dynamic, Failure> {
         None => policy::compile(&json)?,
     };
     let Composed { config, mut bootstrap, .. } = compose(args, &json, compiled)?;
-    // Envoy reads a file that is named once, and finds nothing new where the name is the same.
     let policy_folder = folder_of(&args.policy).map_err(Failure::Usage)?;
     if let Some(keys) = jwt::read_keys(&config, &policy_folder).map_err(Failure::Usage)? {
-        jwt::set_keys(&mut bootstrap, &keys);
+        jwt::name_by_keys(&mut bootstrap, &keys);
     }
     let secrets = xds.secrets.as_ref().map(|folder| {
         let named = config.environment.iter();

@@ -63,17 +63,39 @@ pub fn read_keys(config: &Config, policy_folder: &Path) -> Result<Option<String>
     Ok(Some(keys.to_string()))
 }
 
-/// The issuer's keys into the jwt_authn filter: where the file that a policy names is not at hand, or must be looked at
-/// anew with each rendering.
+/// The issuer's keys into the jwt_authn filter: where the file that a policy names is not at hand.
 pub fn set_keys(bootstrap: &mut Value, keys: &str) {
-    let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
-    let filters = bootstrap.pointer_mut(filters).and_then(Value::as_array_mut).into_iter().flatten();
-    for filter in filters.filter(|filter| filter["name"] == FILTER) {
-        let providers = filter.pointer_mut("/typed_config/providers").and_then(Value::as_object_mut);
+    for settings in settings(bootstrap) {
+        let providers = settings["providers"].as_object_mut();
         for provider in providers.into_iter().flat_map(|providers| providers.values_mut()) {
             provider["local_jwks"] = json!({"inline_string": keys});
         }
     }
+}
+
+/// Names the providers by the keys, which stay in their file: Envoy reads that again where the configuration is another one. Not
+/// the keys themselves, since `/config_dump` would show those that are secret (HS256).
+pub fn name_by_keys(bootstrap: &mut Value, keys: &str) {
+    let hash = Config::hash_of(keys.as_bytes());
+    for settings in settings(bootstrap) {
+        if let Some(providers) = settings["providers"].as_object_mut() {
+            *providers = std::mem::take(providers)
+                .into_iter()
+                .map(|(name, provider)| (format!("{name}-{hash}"), provider))
+                .collect();
+        }
+        let any = format!("/requirement_map/{REQUIREMENT}/requires_any/requirements");
+        let named = settings.pointer_mut(&any).and_then(Value::as_array_mut).into_iter().flatten();
+        for name in named.filter_map(|requirement| requirement.get_mut("provider_name")) {
+            *name = format!("{}-{hash}", name.as_str().unwrap_or_default()).into();
+        }
+    }
+}
+
+fn settings(bootstrap: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
+    let filters = bootstrap.pointer_mut(filters).and_then(Value::as_array_mut).into_iter().flatten();
+    filters.filter(|filter| filter["name"] == FILTER).filter_map(|filter| filter.get_mut("typed_config"))
 }
 
 fn provider(jwt: &Jwt, policy_folder: &Path) -> Value {

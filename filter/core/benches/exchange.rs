@@ -1,7 +1,8 @@
 //! Whole exchanges through both roles, on a fake host. Under callgrind (`scripts/instructions.sh`) only what [`measured`]
 //! runs is counted, without what the host does ([`answered`]): instructions of Weir's own, which repeat where times do not.
 //!
-//! Usage: exchange CASE TIMES. Prints how many host calls one exchange makes, by name.
+//! Usage: exchange CASE TIMES. Prints how many host calls one exchange makes, by name. `configure` compiles a policy of TIMES
+//! endpoints.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "exchange_parts/bodies.rs"]

@@ -1,6 +1,6 @@
 //! What the filter is configured with: the policy's document alone, or, where `weir apply` and `weir render --xds-dir` made
 //! it, a `DiscoveryResponse` that holds the document and secrets. Bytes in, both out. A secret is an Envoy `Secret` there,
-//! since Envoy blanks those out of /config_dump (docs/decisions/0016-rotating-secrets.md). No value is ever shown.
+//! since Envoy blanks those out of /config_dump (docs/decisions/0016-secrets-that-rotate.md). No value is ever shown.
 
 use siphasher::sip128::SipHasher13;
 
