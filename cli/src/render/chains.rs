@@ -4,16 +4,14 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use weir_core::config::{Config, Endpoint, Plan};
+use weir_core::config::{Config, Endpoint, LINK, NOWHERE, Plan};
 
 use super::{
     clusters::{CONNECT_TIMEOUT, circuit_breakers},
     version::Chain,
 };
 
-/// Has a host, which refuses every connection.
-const NOWHERE: &str = "weir-nowhere";
-/// Nobody can listen below a file.
+/// The one host of [`NOWHERE`]: nobody can listen below a file.
 const NO_SOCKET: &str = "/dev/null/weir-nowhere";
 
 /// Those of all plans, behind the clusters that they name.
@@ -63,7 +61,7 @@ fn attempts<'a>(names: &[&'a str]) -> Vec<Link<'a>> {
         let mut members = vec![NOWHERE; before];
         members.extend([*name, NOWHERE]);
         // A dot is in no endpoint's or entity's name.
-        Link { name: format!("weir-attempt-{}.{name}", before + 1), members }
+        Link { name: format!("{LINK}{}.{name}", before + 1), members }
     };
     names.iter().enumerate().map(link).collect()
 }

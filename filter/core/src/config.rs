@@ -33,6 +33,7 @@ pub use self::{
     error::{InvalidConfig, Problem},
     inference_table::InferenceTable,
     logging::{Format, Logging},
+    names::{LINK, NOWHERE},
     provider::{BedrockMaker, Credential, Provider},
     secret::{Environment, MissingSecrets, Secret},
 };

@@ -14,6 +14,10 @@ use super::{
     reader::{Field, Path},
 };
 
+/// The cluster that refuses every connection, and what those begin with that end there (`weir render`, docs/decisions/0018).
+pub const NOWHERE: &str = "weir-nowhere";
+pub const LINK: &str = "weir-attempt-";
+
 /// Who wants which name, so far.
 #[derive(Default)]
 pub(super) struct Claims<'a> {
@@ -127,6 +131,8 @@ impl<'a> Claims<'a> {
         for (field, name) in &self.existing {
             if let Some(owner) = self.rendered.get(name.split_once(CHAIN).map_or(*name, |(primary, _)| primary)) {
                 field.reject(format!("the name of a cluster of your own: `weir render` makes this one for {owner}"));
+            } else if *name == NOWHERE || name.starts_with(LINK) {
+                field.reject("the name of a cluster of your own: `weir render` makes this one for plans");
             }
         }
     }

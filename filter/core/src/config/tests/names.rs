@@ -93,6 +93,15 @@ fn clusters_that_collide() {
             ],
         ),
         (
+            &two(solo("x", "y", Some("weir-nowhere")), solo("z", "y", Some("weir-attempt-1.a"))),
+            &[
+                "endpoints[1].config.served_entities[0].cluster: found `weir-nowhere`, expected the name of a cluster of \
+                 your own: `weir render` makes this one for plans",
+                "endpoints[2].config.served_entities[0].cluster: found `weir-attempt-1.a`, expected the name of a cluster \
+                 of your own: `weir render` makes this one for plans",
+            ],
+        ),
+        (
             &two(solo("x", "y", Some("weir-records")), endpoint("z")),
             &[
                 "endpoints[1].config.served_entities[0].cluster: found `weir-records`, expected the name of a cluster of \
