@@ -249,7 +249,7 @@ fn in_force(configuration: &[u8]) -> Option<Rc<Gateway>> {
                 log::warn!("policy: {warning}");
             }
             let node = EnvoyHost::default().property(&["xds", "node", "id"]).and_then(|id| String::from_utf8(id).ok());
-            let gateway = Rc::new(Gateway { config: compiled.config, delivery: hash, node: node.unwrap_or_default() });
+            let gateway = Rc::new(Gateway::new(compiled.config, hash, node.unwrap_or_default()));
             IN_FORCE.with_borrow_mut(|known| known.push(Rc::downgrade(&gateway)));
             Some(gateway)
         }

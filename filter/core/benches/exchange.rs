@@ -84,7 +84,7 @@ impl Rig {
         host.advance(1_800_000_000 * SECOND);
         // Straight to the fake: `answered` stands for "not counted" only inside of `measured`.
         export::create_key(&host.fake);
-        let gateway = Rc::new(Gateway { config, delivery: 0, node: "bench".to_owned() });
+        let gateway = Rc::new(Gateway::new(config, 0, "bench".to_owned()));
         let exporter = Exporter::new(gateway.clone()).expect("the policy has a collector");
         Self { gateway, exporter, host }
     }

@@ -1,6 +1,6 @@
 //! What both roles of one configuration share, in each worker.
 
-use crate::config::Config;
+use crate::{config::Config, limits::Guesses};
 
 /// What all exchanges of one configuration share.
 #[derive(Debug)]
@@ -10,4 +10,12 @@ pub struct Gateway {
     pub delivery: u128,
     /// Envoy's node id.
     pub node: String,
+    /// This worker's own.
+    pub guesses: Guesses,
+}
+
+impl Gateway {
+    pub fn new(config: Config, delivery: u128, node: String) -> Self {
+        Self { config, delivery, node, guesses: Guesses::default() }
+    }
 }

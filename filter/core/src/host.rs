@@ -20,6 +20,10 @@ pub struct CasMismatch;
 pub trait SharedData {
     /// A shared value and its version; `None` where the key does not exist.
     fn load(&self, key: &str) -> Option<(Vec<u8>, Cas)>;
+    /// What this worker stored there last, and the version that it may still have: only for a store, which finds out. `None`: load.
+    fn guess(&self, _key: &str) -> Option<(Vec<u8>, Cas)> {
+        None
+    }
     /// Stores `value` if the version still is `cas`.
     fn store(&self, key: &str, value: &[u8], cas: Cas) -> Result<(), CasMismatch>;
     /// Stores `value` if the key does not exist: of several that create it at once, one does.

@@ -8,6 +8,7 @@ use crate::{caller::Caller, host::SharedData};
 
 mod amount;
 mod compile;
+mod guess;
 mod ledger;
 mod overview;
 mod packed;
@@ -26,6 +27,7 @@ use self::ledger::Ledger;
 pub use self::{
     amount::{Reserve, Tokens, Unit, Weight, is_quota, nano_usd, usd},
     compile::{Counter, Held, Verdict},
+    guess::Guesses,
     ledger::{ENDPOINT_ROOM, MAX_TRIES},
     overview::Overview,
     packed::{ENTRY_BYTES, Room},

@@ -83,7 +83,7 @@ pub fn admit(
         None => Tokens::default(),
     };
     let Some(rls) = &gateway.config.rls else {
-        return admit_here(endpoint, facts, reserved, host).map(Gate::Admitted);
+        return admit_here(gateway, endpoint, facts, reserved, host).map(Gate::Admitted);
     };
     let held = limits.applicable(caller, reserved);
     if held.is_empty() {
@@ -92,7 +92,7 @@ pub fn admit(
     let asked = Asked { held, reserved };
     if !rls.circuit.allows(host.now() / 1_000_000) {
         let skipped = Effect::Count(Metric::RlsSkipped, 1);
-        return match without_engine(rls, endpoint, facts, reserved, asked.is_shadow(), host) {
+        return match without_engine(gateway, rls, endpoint, facts, reserved, asked.is_shadow(), host) {
             Ok(mut admitted) => {
                 admitted.effects.push(skipped);
                 Ok(Gate::Admitted(admitted))
@@ -109,6 +109,7 @@ pub fn admit(
 
 /// What `on_error` says where the engine says nothing. What refuses nobody is not worth a refusal when it cannot be counted.
 pub fn without_engine(
+    gateway: &Gateway,
     rls: &Rls,
     endpoint: &Endpoint,
     facts: &mut Facts,
@@ -119,7 +120,7 @@ pub fn without_engine(
     match rls.on_error {
         OnError::Deny if is_shadow => Ok(Admitted::default()),
         OnError::Allow => Ok(Admitted::default()),
-        OnError::Local => admit_here(endpoint, facts, reserved, host),
+        OnError::Local => admit_here(gateway, endpoint, facts, reserved, host),
         OnError::Deny => {
             let why = "the store of the limits does not answer: send the request again in a moment";
             Err(Box::new(Refused::unavailable(why, Vec::new())))
@@ -129,6 +130,7 @@ pub fn without_engine(
 
 /// This Envoy's own counters decide.
 fn admit_here(
+    gateway: &Gateway,
     endpoint: &Endpoint,
     facts: &mut Facts,
     reserved: Tokens,
@@ -136,7 +138,7 @@ fn admit_here(
 ) -> Result<Admitted, Box<Refused>> {
     let Some(caller) = facts.caller.as_ref() else { return Ok(Admitted::default()) };
     let now_ms = host.now() / 1_000_000;
-    let decision = endpoint.limits.admit(host, now_ms, caller, reserved);
+    let decision = endpoint.limits.admit(&gateway.guesses.over(host), now_ms, caller, reserved);
     let mut effects = moved(decision.changed);
     match heed(endpoint, facts, decision.admission, now_ms) {
         Ok(mut admitted) => {
@@ -202,7 +204,7 @@ pub fn settled(
         let Some(caller) = &facts.caller else { return Vec::new() };
         return endpoint.limits.reports(caller, charge, used).into_iter().map(Effect::Report).collect();
     }
-    let settlement = endpoint.limits.settle(host, host.now() / 1_000_000, charge, used);
+    let settlement = endpoint.limits.settle(&gateway.guesses.over(host), host.now() / 1_000_000, charge, used);
     let mut effects = moved(settlement.changed);
     if settlement.contended {
         effects.push(Effect::Count(Metric::LimitsContended, 1));

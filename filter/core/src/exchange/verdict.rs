@@ -39,7 +39,7 @@ impl AwaitVerdict {
             return Replied::new(facts, gate::LOST).reply();
         };
         let mut effects = Vec::new();
-        let verdict = judged(rls, endpoint, &mut facts, asked, (status, size), &mut effects, host);
+        let verdict = judged(gateway, rls, endpoint, &mut facts, asked, (status, size), &mut effects, host);
         match verdict {
             Ok(mut admitted) => {
                 effects.append(&mut admitted.effects);
@@ -64,6 +64,7 @@ impl AwaitVerdict {
 }
 
 fn judged(
+    gateway: &Gateway,
     rls: &Rls,
     endpoint: &Endpoint,
     facts: &mut Facts,
@@ -80,7 +81,7 @@ fn judged(
     };
     match noted(rls, judged, now_ms, effects) {
         Some(admission) => gate::heed(endpoint, facts, admission, now_ms),
-        None => gate::without_engine(rls, endpoint, facts, reserved, is_shadow, host),
+        None => gate::without_engine(gateway, rls, endpoint, facts, reserved, is_shadow, host),
     }
 }
 

@@ -21,6 +21,8 @@ pub struct FakeHost {
     pub response_headers: RefCell<Headers>,
     pub response_chunk: RefCell<Vec<u8>>,
     pub data: RefCell<HashMap<String, (Vec<u8>, Cas)>>,
+    /// Of the store done last: as Envoy's, versions count up over all keys.
+    pub last_cas: Cell<Cas>,
     /// How many of the next stores lose their compare-and-swap.
     pub failing_stores: Cell<u32>,
     /// How many calls have been made, by name; those that an effect takes are in here too.
@@ -108,6 +110,11 @@ impl FakeHost {
         }
     }
 
+    fn next_cas(&self) -> Cas {
+        self.last_cas.set(self.last_cas.get().saturating_add(1));
+        self.last_cas.get()
+    }
+
     fn called(&self, name: &'static str) {
         let mut calls = self.calls.borrow_mut();
         let count = calls.entry(name).or_default();
@@ -149,7 +156,7 @@ impl SharedData for FakeHost {
         match self.data.borrow_mut().get_mut(key) {
             Some((stored, version)) if *version == cas => {
                 *stored = value.to_vec();
-                *version = version.saturating_add(1);
+                *version = self.next_cas();
                 Ok(())
             }
             _ => Err(CasMismatch),
@@ -164,7 +171,7 @@ impl SharedData for FakeHost {
         }
         match self.data.borrow_mut().entry(key.to_owned()) {
             Entry::Vacant(entry) => {
-                entry.insert((value.to_vec(), 1));
+                entry.insert((value.to_vec(), self.next_cas()));
                 Ok(())
             }
             Entry::Occupied(_) => Err(CasMismatch),

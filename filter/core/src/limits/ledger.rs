@@ -1,5 +1,5 @@
 //! Counters in shared data: what applies goes in, a verdict comes out, and only what is admitted is charged. One round is
-//! a load and a compare-and-swap of each key that holds something. Must never admit on a value that somebody else has
+//! a load (or a guess of what it would show) and a compare-and-swap of each key that holds something. Must never admit on a value that somebody else has
 //! changed meanwhile, and never try without a bound.
 
 use std::cell::Cell;
@@ -39,6 +39,8 @@ struct Loaded {
     cas: Option<Cas>,
     /// How many counters there were.
     held: usize,
+    /// What this worker stored last: a store may find that somebody else has stored since.
+    is_guess: bool,
 }
 
 /// What becomes of one counter in a round.
@@ -48,10 +50,16 @@ impl<D: SharedData> Ledger<'_, D> {
     /// Both keys are checked first. Then the caller's slot is charged, and the endpoint's value after it: what has to be
     /// rolled back is the caller's own, where nobody else can be refused for it.
     pub fn admit(&self, mut counters: Vec<Held>) -> Admission {
+        let mut may_guess = true;
         for _ in 0..MAX_TRIES {
-            let slot = self.look(Place::Caller, &mut counters);
-            let endpoint = self.look(Place::Endpoint, &mut counters);
+            let slot = self.look(Place::Caller, &mut counters, may_guess);
+            let endpoint = self.look(Place::Endpoint, &mut counters, may_guess);
+            may_guess = false;
             if let Some(refusal) = standing::refusal(&counters, self.now_ms) {
+                // Nothing is stored that would make sure of a guess.
+                if [&slot, &endpoint].into_iter().flatten().any(|loaded| loaded.is_guess) {
+                    continue;
+                }
                 self.mend(Place::Caller, slot);
                 self.mend(Place::Endpoint, endpoint);
                 return Admission::Refused(refusal);
@@ -69,7 +77,7 @@ impl<D: SharedData> Ledger<'_, D> {
             if self.charge(Place::Endpoint, endpoint, &counters).is_ok() {
                 return Admission::Admitted(self.charged(counters));
             }
-            endpoint = self.look(Place::Endpoint, &mut counters);
+            endpoint = self.look(Place::Endpoint, &mut counters, false);
             if let Some(refusal) = standing::refusal(&counters, self.now_ms) {
                 self.roll_back(&counters);
                 return Admission::Refused(refusal);
@@ -109,12 +117,14 @@ impl<D: SharedData> Ledger<'_, D> {
         let _ = self.rounds(Place::Caller, counters, &|held| held.charged > 0, &write);
     }
 
-    /// Loads a key, if some counter lies there, and brings its windows into `counters`.
-    fn look(&self, place: Place, counters: &mut [Held]) -> Option<Loaded> {
+    /// Loads a key, if some counter lies there, and brings its windows into `counters`. Guesses it at most where the charge will
+    /// store it.
+    fn look(&self, place: Place, counters: &mut [Held], may_guess: bool) -> Option<Loaded> {
         if !counters.iter().any(|held| held.counter.place == place) {
             return None;
         }
-        let loaded = self.load(place)?;
+        let may_guess = may_guess && concerns(place, counters, &|held| held.charged > 0);
+        let loaded = self.load(place, may_guess)?;
         for held in counters.iter_mut().filter(|held| held.counter.place == place) {
             held.window = loaded.packed.window(held.counter.tag);
         }
@@ -123,8 +133,8 @@ impl<D: SharedData> Ledger<'_, D> {
 
     /// Brings the windows of all into `counters`.
     pub fn look_at_all(&self, counters: &mut [Held]) {
-        self.look(Place::Caller, counters);
-        self.look(Place::Endpoint, counters);
+        self.look(Place::Caller, counters, false);
+        self.look(Place::Endpoint, counters, false);
     }
 
     /// One try to charge a key as loaded.
@@ -147,8 +157,8 @@ impl<D: SharedData> Ledger<'_, D> {
         if !concerns(place, counters, concerned) {
             return Ok(());
         }
-        for _ in 0..MAX_TRIES {
-            let loaded = self.load(place).ok_or(Contended)?;
+        for tried in 0..MAX_TRIES {
+            let loaded = self.load(place, tried == 0).ok_or(Contended)?;
             if self.write(place, loaded, counters, concerned, write).is_ok() {
                 return Ok(());
             }
@@ -179,20 +189,22 @@ impl<D: SharedData> Ledger<'_, D> {
     }
 
     /// `None` only where there is no such key in this exchange.
-    fn load(&self, place: Place) -> Option<Loaded> {
+    fn load(&self, place: Place, may_guess: bool) -> Option<Loaded> {
         let key = self.key(place)?;
-        Some(match self.data.load(key) {
+        let guess = if may_guess { self.data.guess(key) } else { None };
+        let is_guess = guess.is_some();
+        Some(match guess.or_else(|| self.data.load(key)) {
             Some((bytes, cas)) => {
                 let packed = Packed::read(&bytes, self.now_ms);
-                Loaded { held: packed.len(), packed, cas: Some(cas) }
+                Loaded { held: packed.len(), packed, cas: Some(cas), is_guess }
             }
-            None => Loaded { packed: Packed::default(), cas: None, held: 0 },
+            None => Loaded { packed: Packed::default(), cas: None, held: 0, is_guess },
         })
     }
 
     fn store(&self, place: Place, loaded: Loaded) -> Result<(), Contended> {
         let key = self.key(place).ok_or(Contended)?;
-        let Loaded { mut packed, cas, held } = loaded;
+        let Loaded { mut packed, cas, held, .. } = loaded;
         let room = match place {
             Place::Caller => slots::SLOT_ROOM,
             Place::Endpoint => ENDPOINT_ROOM,

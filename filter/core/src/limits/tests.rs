@@ -6,6 +6,7 @@ mod applies;
 mod calendar;
 mod cases;
 mod contention;
+mod guess;
 mod memory;
 mod model;
 mod packed;

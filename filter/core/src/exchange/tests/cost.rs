@@ -32,6 +32,13 @@ fn an_ordinary_request() {
         ("x-forwarded-proto", "http"),
         ("x-request-id", "r-1"),
     ];
+    // The worker's first requests load what later ones remember.
+    for _ in 0..4 {
+        let mut stream = rig.send(&headers, &body);
+        stream.attempt(Outcome::Status(200));
+        stream.answered();
+        stream.row();
+    }
     rig.host.calls.take();
     let mut stream = rig.send(&headers, &body);
     let mut calls = rig.host.calls.take();
@@ -44,7 +51,6 @@ fn an_ordinary_request() {
     }
     let gateway: BTreeMap<_, _> = calls.into_iter().collect();
     let expected = [
-        ("load", 4),
         ("now", 6),
         ("property", 1),
         ("remove_request_header", 5),

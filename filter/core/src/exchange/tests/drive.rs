@@ -29,7 +29,7 @@ pub const ANSWER: &str = r#"{"choices":[{"message":{"content":"hi"},"finish_reas
 pub fn compiled(policy: &Value) -> Rc<Gateway> {
     let environment = |name: &str| name.strip_prefix("KEY_").map(|entity| format!("secret-{}", entity.to_lowercase()));
     let compiled = Config::from_slice(policy.to_string().as_bytes(), &environment, MissingSecrets::Error).unwrap();
-    Rc::new(Gateway { config: compiled.config, delivery: 0, node: "node-1".into() })
+    Rc::new(Gateway::new(compiled.config, 0, "node-1".into()))
 }
 
 /// One worker.

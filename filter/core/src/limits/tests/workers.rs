@@ -53,10 +53,10 @@ impl SharedData for Shared {
 
 fn admitted_by(workers: usize, limits: impl Fn() -> Limits + Sync, data: &Shared, reserved: Tokens) -> (usize, usize) {
     let work = |worker: usize| {
-        let (limits, mut admitted, mut contended) = (limits(), 0, 0);
+        let (limits, guesses, mut admitted, mut contended) = (limits(), Guesses::default(), 0, 0);
         for call in 0..4_000 / workers {
             let who = user(["ann", "bob"][(worker + call) % 2], &["g"]);
-            match limits.admit(data, T0, &who, reserved).admission {
+            match limits.admit(&guesses.over(data), T0, &who, reserved).admission {
                 Admission::Admitted(_) => admitted += 1,
                 Admission::Refused(_) => {}
                 Admission::Contended => contended += 1,

@@ -19,7 +19,7 @@ fn worker(host: &FakeHost) -> (Keeper, Rc<Gateway>) {
     let environment = |_: &str| Some("s3cret".to_owned());
     let config = Config::from_slice(POLICY.as_bytes(), &environment, MissingSecrets::Error).unwrap().config;
     grants(&config).for_each(|grant| create_key(host, grant));
-    let gateway = Rc::new(Gateway { config, delivery: 0, node: String::new() });
+    let gateway = Rc::new(Gateway::new(config, 0, String::new()));
     (Keeper::new(gateway.clone()).unwrap(), gateway)
 }
 
@@ -94,5 +94,5 @@ fn who_has_all_keys_needs_no_keeper() {
         br#"{"endpoints": [{"name": "chat", "config": {"served_entities": [{"external_model": {"provider": "openai",
         "name": "gpt", "task": "llm/v1/chat", "openai_config": {"openai_api_key": "{{env/K}}"}}}]}}]}"#;
     let config = Config::from_slice(policy, &|_: &str| Some("k".to_owned()), MissingSecrets::Error).unwrap().config;
-    assert!(Keeper::new(Rc::new(Gateway { config, delivery: 0, node: String::new() })).is_none());
+    assert!(Keeper::new(Rc::new(Gateway::new(config, 0, String::new()))).is_none());
 }
