@@ -4,21 +4,34 @@
 pub fn push(bytes: &mut Vec<u8>, value: u64) {
     // u64::MAX has 20 digits.
     let mut digits = [0; 20];
+    let mut start = digits.len();
     let mut rest = value;
-    let mut length = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' | (rest % 10) as u8;
+    // Divisions of 64 bits are slow, and in WebAssembly those by a constant too. Hardly any number needs one.
+    while rest > u64::from(u32::MAX) && start > 0 {
+        start -= 1;
+        put(&mut digits, start, (rest % 10) as u8);
         rest /= 10;
-        length += 1;
+    }
+    let mut rest = rest as u32;
+    while start > 0 {
+        start -= 1;
+        put(&mut digits, start, (rest % 10) as u8);
+        rest /= 10;
         if rest == 0 {
             break;
         }
     }
-    bytes.extend_from_slice(digits.get(digits.len() - length..).unwrap_or_default());
+    bytes.extend_from_slice(digits.get(start..).unwrap_or_default());
+}
+
+fn put(digits: &mut [u8], at: usize, digit: u8) {
+    if let Some(place) = digits.get_mut(at) {
+        *place = b'0' | digit;
+    }
 }
 
 /// Appends the last `width` digits of `value`, with zeros in front.
-pub fn push_padded(bytes: &mut Vec<u8>, value: u64, width: usize) {
+pub fn push_padded(bytes: &mut Vec<u8>, value: u32, width: usize) {
     let end = bytes.len();
     bytes.resize(end.saturating_add(width), b'0');
     let mut rest = value;
@@ -38,10 +51,8 @@ pub fn text(value: u64) -> String {
 
 /// The hexadecimal digit of the lowest four bits.
 pub fn hex(value: u8) -> u8 {
-    match value & 0xF {
-        digit @ 0..=9 => b'0' | digit,
-        letter => letter - 10 + b'a',
-    }
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    DIGITS[usize::from(value & 0xF)]
 }
 
 #[cfg(test)]
@@ -53,7 +64,7 @@ mod tests {
 
     #[test]
     fn digits() {
-        for value in [0, 1, 9, 10, 99, 100, 65_535, 1_000_000_007, u64::MAX - 1, u64::MAX] {
+        for value in [0, 1, 9, 10, 99, 100, 65_535, 1_000_000_007, 1 << 32, (1 << 32) - 1, u64::MAX - 1, u64::MAX] {
             assert_eq!(text(value), value.to_string());
         }
         let mut padded = Vec::new();

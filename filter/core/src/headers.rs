@@ -54,6 +54,11 @@ impl Headers {
         Pairs { lengths: lengths.get(4..).unwrap_or_default(), data }
     }
 
+    /// Every name, in order, whatever is in it.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.pairs().map(|(name, _)| name)
+    }
+
     /// The first value of `name`.
     pub fn value(&self, name: &str) -> Option<&[u8]> {
         self.pairs().find(|(n, _)| *n == name.as_bytes()).map(|(_, value)| value)

@@ -6,15 +6,17 @@ use crate::decimal;
 pub fn uuid(high: u64, low: u64) -> String {
     let high = (high & !0xF000) | 0x4000;
     let low = (low & !(0b11 << 62)) | (0b10 << 62);
-    let digits = high.to_be_bytes().into_iter().chain(low.to_be_bytes()).flat_map(|byte| [byte >> 4, byte & 0xF]);
-    let mut text = String::with_capacity(36);
-    for (at, digit) in digits.enumerate() {
-        if matches!(at, 8 | 12 | 16 | 20) {
-            text.push('-');
+    // 8-4-4-4-12 digits: a dash goes before these bytes.
+    const DASHED: [usize; 4] = [4, 6, 8, 10];
+    let mut text = Vec::with_capacity(36);
+    for (at, byte) in high.to_be_bytes().into_iter().chain(low.to_be_bytes()).enumerate() {
+        if DASHED.contains(&at) {
+            text.push(b'-');
         }
-        text.push(char::from(decimal::hex(digit)));
+        text.extend_from_slice(&[decimal::hex(byte >> 4), decimal::hex(byte)]);
     }
-    text
+    // Digits and dashes are ASCII: this never fails.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 #[cfg(test)]

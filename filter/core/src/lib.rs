@@ -15,6 +15,7 @@ pub mod attempt;
 pub mod base64;
 pub mod caller;
 pub mod config;
+mod cursor;
 mod decimal;
 pub mod delivery;
 pub mod exchange;

@@ -14,45 +14,51 @@ use crate::{
 };
 
 /// Request headers that every provider may see, and the trace: all others stay here. The pseudo headers are set per
-/// attempt, `content-length` with the body.
-const FORWARDED: &[&str] = &[
-    ":method",
-    ":scheme",
-    ":path",
-    ":authority",
-    "accept",
-    "content-length",
-    "content-type",
-    "traceparent",
-    "tracestate",
-    // Envoy finds no route without it; an upstream filter takes it off (`weir render`).
-    "x-forwarded-proto",
-];
+/// attempt, `content-length` with the body. Envoy finds no route without `x-forwarded-proto`; an upstream filter takes it off
+/// (`weir render`).
+fn is_forwarded(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b":method"
+            | b":scheme"
+            | b":path"
+            | b":authority"
+            | b"accept"
+            | b"content-length"
+            | b"content-type"
+            | b"traceparent"
+            | b"tracestate"
+            | b"x-forwarded-proto"
+    )
+}
 
 /// Request headers of one provider's API: they reach a primary that speaks it, and no fallback.
-const OF_API: &[(Wire, &str)] =
-    &[(Wire::OpenAi, "openai-beta"), (Wire::Anthropic, "anthropic-version"), (Wire::Anthropic, "anthropic-beta")];
+const OF_API: &[(Wire, &[u8])] =
+    &[(Wire::OpenAi, b"openai-beta"), (Wire::Anthropic, b"anthropic-version"), (Wire::Anthropic, b"anthropic-beta")];
 
 /// The version of Anthropic's API that this is written for: where the caller says none.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// Response headers that tell of the provider's account, host or credential, are for its own clients alone, or are Weir's
 /// own to set.
-const KEPT_BACK: &[&str] = &[
-    "alt-svc",
-    "anthropic-organization-id",
-    "content-location",
-    "location",
-    "openai-organization",
-    "openai-project",
-    "served-model-name",
-    "server",
-    "set-cookie",
-    "www-authenticate",
-];
+fn is_kept_back(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"alt-svc"
+            | b"anthropic-organization-id"
+            | b"content-location"
+            | b"location"
+            | b"openai-organization"
+            | b"openai-project"
+            | b"served-model-name"
+            | b"server"
+            | b"set-cookie"
+            | b"www-authenticate"
+    ) || KEPT_BACK_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
 
-const KEPT_BACK_PREFIXES: &[&str] =
-    &["anthropic-ratelimit-", "x-amzn-", "x-endpoint-monthly-", "x-ratelimit-", "x-trial-endpoint-", "x-weir-"];
+const KEPT_BACK_PREFIXES: &[&[u8]] =
+    &[b"anthropic-ratelimit-", b"x-amzn-", b"x-endpoint-monthly-", b"x-ratelimit-", b"x-trial-endpoint-", b"x-weir-"];
 
 /// What is asked of an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,25 +71,32 @@ pub struct Call {
 /// and routing headers with it. But for what [`address`] sets or removes itself: a write costs a microsecond.
 pub fn scrub_request(headers: &Headers, endpoint: &Endpoint, primary: &ServedEntity, effects: &mut Vec<Effect>) {
     let wire = primary.provider.wire();
-    let is_of_api = |name: &str| OF_API.iter().any(|(of, known)| *of == wire && *known == name);
-    let is_addressed = |name: &str| name == "accept-encoding" || endpoint.own_headers.iter().any(|own| own == name);
-    for (name, _) in headers.iter() {
-        if !FORWARDED.contains(&name) && !is_addressed(name) && !is_of_api(name) {
-            effects.push(Effect::RemoveRequestHeader(Cow::Owned(name.to_owned())));
+    let is_of_api = |name: &[u8]| OF_API.iter().any(|(of, known)| *of == wire && *known == name);
+    let is_addressed =
+        |name: &[u8]| name == b"accept-encoding" || endpoint.own_headers.iter().any(|own| own.as_bytes() == name);
+    for name in headers.names() {
+        if !is_forwarded(name) && !is_addressed(name) && !is_of_api(name) {
+            effects.push(Effect::RemoveRequestHeader(owned(name)));
         }
     }
 }
 
 /// Whether a header may be in a request whose first provider is not known yet: some API defines it, or an access log reads it.
 pub fn may_go_on(name: &str) -> bool {
-    FORWARDED.contains(&name) || OF_API.iter().any(|(_, known)| *known == name) || restore::RESTORED.contains(&name)
+    let bytes = name.as_bytes();
+    is_forwarded(bytes) || OF_API.iter().any(|(_, known)| *known == bytes) || restore::RESTORED.contains(&name)
 }
 
 /// Leaves nothing that one provider alone may see: for an attempt whose entity is not known.
 pub fn strip_request(headers: &Headers, effects: &mut Vec<Effect>) {
-    for (name, _) in headers.iter().filter(|(name, _)| !FORWARDED.contains(name)) {
-        effects.push(Effect::RemoveRequestHeader(Cow::Owned(name.to_owned())));
+    for name in headers.names().filter(|name| !is_forwarded(name)) {
+        effects.push(Effect::RemoveRequestHeader(owned(name)));
     }
+}
+
+/// Envoy keeps names as lower-case ASCII.
+fn owned(name: &[u8]) -> Cow<'static, str> {
+    Cow::Owned(String::from_utf8_lossy(name).into_owned())
 }
 
 /// The headers that attempts at these entities set, each once: see [`Endpoint::own_headers`].
@@ -218,11 +231,9 @@ fn google_path(entity: &ServedEntity, call: Call) -> Option<String> {
 }
 
 /// Removes what a provider's answer says to its own clients alone, but for what `is_set` says will be overwritten.
-pub fn scrub_response(headers: &Headers, is_set: impl Fn(&str) -> bool, effects: &mut Vec<Effect>) {
-    for (name, _) in headers.iter().filter(|(name, _)| !is_set(name)) {
-        if KEPT_BACK.contains(&name) || KEPT_BACK_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            effects.push(Effect::RemoveResponseHeader(Cow::Owned(name.to_owned())));
-        }
+pub fn scrub_response(headers: &Headers, is_set: impl Fn(&[u8]) -> bool, effects: &mut Vec<Effect>) {
+    for name in headers.names().filter(|name| is_kept_back(name) && !is_set(name)) {
+        effects.push(Effect::RemoveResponseHeader(owned(name)));
     }
 }
 

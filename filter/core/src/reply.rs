@@ -168,8 +168,9 @@ impl Standings {
     }
 
     /// Whether `name` is among [`Standings::headers`].
-    pub fn is_header(&self, name: &str) -> bool {
-        (self.requests.is_some() && OF_REQUESTS.contains(&name)) || (self.tokens.is_some() && OF_TOKENS.contains(&name))
+    pub fn is_header(&self, name: &[u8]) -> bool {
+        let is_in = |names: [&str; 3]| names.iter().any(|known| known.as_bytes() == name);
+        (self.requests.is_some() && is_in(OF_REQUESTS)) || (self.tokens.is_some() && is_in(OF_TOKENS))
     }
 }
 

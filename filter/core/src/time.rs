@@ -5,15 +5,15 @@ use crate::decimal;
 /// `2026-11-21T23:17:57.123456Z` for nanoseconds since the Unix epoch.
 pub fn rfc3339(unix_nanos: u64) -> String {
     let micros = unix_nanos / 1_000;
-    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (seconds, micros) = (micros / 1_000_000, (micros % 1_000_000) as u32);
+    let (days, second) = (seconds / 86_400, (seconds % 86_400) as u32);
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     let mut text = Vec::with_capacity(27);
     for (value, width, behind) in [
-        (year, 4, b'-'),
-        (month, 2, b'-'),
-        (day, 2, b'T'),
+        (year as u32, 4, b'-'),
+        (month as u32, 2, b'-'),
+        (day as u32, 2, b'T'),
         (hour, 2, b':'),
         (minute, 2, b':'),
         (second, 2, b'.'),

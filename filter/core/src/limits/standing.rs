@@ -78,7 +78,7 @@ pub fn duration(ms: u64) -> String {
 fn fraction(text: &mut Vec<u8>, millis: u64) {
     if millis > 0 {
         text.push(b'.');
-        decimal::push_padded(text, millis, 3);
+        decimal::push_padded(text, millis as u32, 3);
         text.truncate(text.len().saturating_sub(text.iter().rev().take_while(|digit| **digit == b'0').count()));
     }
 }

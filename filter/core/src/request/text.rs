@@ -31,7 +31,7 @@ impl Prompt {
     /// Of a JSON string, quotes included.
     pub fn of_text(raw: &str) -> Self {
         match raw.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-            Some(text) => Self::Text(characters(text)),
+            Some(text) => Self::Text(characters(text.as_bytes())),
             None => Self::Other,
         }
     }
@@ -78,8 +78,8 @@ impl<'de> Visitor<'de> for Prompts {
 const MAX_DEPTH: u8 = 4;
 
 /// Characters of a JSON string's inside: an escape is one, a surrogate pair is one.
-fn characters(text: &str) -> u64 {
-    let mut rest = text.as_bytes();
+pub fn characters(inside: &[u8]) -> u64 {
+    let mut rest = inside;
     let mut count = code_points(rest);
     while let Some(escape) = memchr::memchr(b'\\', rest).and_then(|at| rest.get(at..)) {
         let (length, written) = match escape {

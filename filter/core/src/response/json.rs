@@ -1,7 +1,11 @@
 //! An answer that is one JSON document. It passes as it comes; a copy is kept up to a bound, and read at its end.
 
 use super::{Read, Reported, chat::Answer, message, openai_response};
-use crate::{api::Api, tokens::KeptText};
+use crate::{
+    api::Api,
+    cursor::{Cursor, Kind},
+    tokens::KeptText,
+};
 
 /// An answer is kept whole up to this size: chat answers are far below, large batches of embeddings may be above.
 const MAX_KEPT: usize = 8 << 20;
@@ -45,11 +49,10 @@ impl Json {
         let read = match self.api {
             Api::Messages => message::whole(&self.kept),
             Api::Responses => openai_response::whole(&self.kept),
-            _ => serde_json::from_slice::<Answer>(&self.kept).ok().map(|mut answer| {
+            _ => Answer::read(&self.kept).map(|mut answer| {
                 let mut text = KeptText::default();
                 answer.keep_text(&mut text);
-                let usage = answer.usage();
-                Read { usage, text, finish_reason: answer.finish_reason(), ..Read::default() }
+                Read { usage: answer.usage, text, finish_reason: answer.finish_reason(), ..Read::default() }
             }),
         };
         read.map_or_else(Read::default, |read| Read { is_read: true, complete: self.ended, ..read })
@@ -58,10 +61,9 @@ impl Json {
 
 /// The last `"usage": {..}` of an answer whose beginning is gone.
 fn usage_in(tail: &[u8]) -> Option<Reported> {
-    let text = String::from_utf8_lossy(tail);
-    let (_, value) = text.rsplit_once("\"usage\"")?;
-    let value = value.trim_start().strip_prefix(':')?;
-    let mut values = serde_json::Deserializer::from_str(value).into_iter::<serde_json::Value>();
-    let document = serde_json::json!({ "usage": values.next()?.ok()? }).to_string();
-    serde_json::from_str::<Answer>(&document).ok()?.usage()
+    const NAME: &[u8] = b"\"usage\"";
+    let at = tail.windows(NAME.len()).rposition(|part| part == NAME)?;
+    let value = tail.get(at.saturating_add(NAME.len())..)?.trim_ascii_start().strip_prefix(b":")?;
+    let mut cursor = Cursor::new(value);
+    (cursor.kind() == Some(Kind::Object)).then(|| Reported::read(&mut cursor))
 }

@@ -169,11 +169,11 @@ impl Sse {
             self.terminal = Some(Terminal::Done);
             return false;
         }
-        let Ok(mut answer) = serde_json::from_slice::<Answer>(data) else { return false };
-        if answer.is_error() {
+        let Some(mut answer) = Answer::read(data) else { return false };
+        if answer.is_error {
             self.terminal = Some(Terminal::Error);
         }
-        self.read.usage = answer.usage().or(self.read.usage);
+        self.read.usage = answer.usage.or(self.read.usage);
         answer.keep_text(&mut self.read.text);
         if let Some(reason) = answer.finish_reason() {
             self.read.finish_reason = Some(reason);

@@ -2,11 +2,8 @@
 //! messages, system prompts, tools and their calls, prompts, inputs, and by rule images and audio; `docs/tokens.md` has the
 //! rules. The body is walked as it stands; it may be the first part of one.
 
-use super::{
-    Count, Counter,
-    json::{self, Cursor, Kind},
-    tools,
-};
+use super::{Count, Counter, json, tools};
+use crate::cursor::{Cursor, Kind};
 
 /// Around each message, and before the answer: OpenAI's cookbook, "How to count tokens with tiktoken", for gpt-4o.
 const PER_MESSAGE: u64 = 3;

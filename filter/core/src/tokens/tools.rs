@@ -3,10 +3,8 @@
 //! an `enum` 3 for each value less 3 in all, and all functions together 12. A description's last full stop does not count.
 //! Objects within a property are counted as the properties of a function are.
 
-use super::{
-    Counter,
-    json::{self, Cursor, Kind},
-};
+use super::{Counter, json};
+use crate::cursor::{Cursor, Kind};
 
 const FUNCTION: u64 = 7;
 const PROPERTIES: u64 = 3;
