@@ -52,14 +52,19 @@ impl<'a> Cursor<'a> {
             self.skip();
             return &[];
         }
+        self.inside().0
+    }
+
+    /// Of the string that stands here; and whether there are escapes in it.
+    fn inside(&mut self) -> (&'a [u8], bool) {
         let start = self.at + 1;
-        self.skip_text();
+        let is_escaped = self.skip_text();
         let end = if self.json.get(self.at.wrapping_sub(1)) == Some(&b'"') && self.at > start {
             self.at - 1
         } else {
             self.at
         };
-        self.json.get(start..end).unwrap_or_default()
+        (self.json.get(start..end).unwrap_or_default(), is_escaped)
     }
 
     /// Hands each member of the object that stands here to `member`, which may take its value; what it leaves is passed
@@ -70,8 +75,10 @@ impl<'a> Cursor<'a> {
         }
         self.at += 1;
         while self.peek() == Some(b'"') {
-            let key = unescaped(self.text());
+            let (inside, is_escaped) = self.inside();
+            let key = if is_escaped { unescaped(inside) } else { Cow::Borrowed(inside) };
             if self.peek() != Some(b':') {
+                self.end();
                 break;
             }
             self.at += 1;
@@ -112,7 +119,9 @@ impl<'a> Cursor<'a> {
     pub fn skip(&mut self) {
         match self.kind() {
             None => {}
-            Some(Kind::Text) => self.skip_text(),
+            Some(Kind::Text) => {
+                self.skip_text();
+            }
             Some(Kind::Scalar) => {
                 let rest = self.json.get(self.at..).unwrap_or_default();
                 let end = rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace());
@@ -174,19 +183,22 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Behind the string that stands here.
-    fn skip_text(&mut self) {
+    /// Behind the string that stands here; whether there are escapes in it.
+    fn skip_text(&mut self) -> bool {
         self.at += 1;
+        let mut is_escaped = false;
         loop {
             let rest = self.json.get(self.at..).unwrap_or_default();
             let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
-                return self.end();
+                self.end();
+                return is_escaped;
             };
             let is_escape = rest.get(found) == Some(&b'\\');
             self.at = (self.at + found + 1 + usize::from(is_escape)).min(self.json.len());
             if !is_escape {
-                return;
+                return is_escaped;
             }
+            is_escaped = true;
         }
     }
 }
@@ -195,7 +207,7 @@ impl<'a> Cursor<'a> {
 const LONGEST_KEY: usize = 256;
 
 fn unescaped(key: &[u8]) -> Cow<'_, [u8]> {
-    if !key.contains(&b'\\') || key.len() > LONGEST_KEY {
+    if key.len() > LONGEST_KEY {
         return Cow::Borrowed(key);
     }
     let mut out = Vec::with_capacity(key.len());

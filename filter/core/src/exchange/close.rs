@@ -203,7 +203,9 @@ fn used(read: &Read, facts: &Facts, entity: Option<&ServedEntity>, host: &impl H
 /// collector; the rest where the endpoint wants its usage tracked, and its `payload` where it has a table for that.
 fn recorded(gateway: &Gateway, exchanged: &Exchanged<'_>, refused: bool, payload: Option<Box<Payload>>) -> Vec<Effect> {
     let mut row = record::usage_row(exchanged, refused);
-    let mut effects = vec![Effect::SetState(USAGE, row.line.clone())];
+    // The copy has no room to spare, and is what may have to wait in the outbox.
+    let line = row.line.clone();
+    let mut effects = vec![Effect::SetState(USAGE, std::mem::replace(&mut row.line, line))];
     let is_tracked = exchanged.endpoint.is_none_or(|endpoint| endpoint.usage_tracking);
     if let Some(logging) = gateway.config.logging.as_ref().filter(|_| is_tracked) {
         if logging.format == Format::Otlp {

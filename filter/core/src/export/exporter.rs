@@ -73,8 +73,11 @@ impl Exporter {
         self.gateway.config.logging.as_ref().map_or(MAX_TICK_MS, tick_ms)
     }
 
-    pub fn push(&mut self, row: Row, host: &impl Host) {
+    /// Whether the outbox was empty.
+    pub fn push(&mut self, row: Row, host: &impl Host) -> bool {
+        let was_empty = self.outbox.is_empty();
         self.outbox.push(row, host.now());
+        was_empty
     }
 
     /// What to POST now, if anything.
