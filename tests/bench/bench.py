@@ -64,8 +64,9 @@ class Rig:
         mocks = self.mocks | ({"primary": self.mocks["translated"]} if variant == TRANSLATED else {})
         return envoys.policy(mocks, self.collector_port, **POLICY.get(variant, {}))
 
-    def envoy(self, variant, workers, document=None, clusters=()):
-        """Starts an Envoy of that variant, with further clusters to the mocks that have their names. Bare Envoy and the do-nothing filters are made of Weir's."""
+    def envoy(self, variant, workers, document=None, clusters=(), as_noop=False):
+        """Starts an Envoy of that variant, with further clusters to the mocks that have their names. Bare Envoy and the do-nothing filters are made of Weir's.
+        `as_noop`: with a do-nothing filter in Weir's place, which gets the same policy and does not look at it."""
         ports = envoys.two_ports()
         name = "".join(c if c.isalnum() else "-" for c in variant) + f"-{workers}-{ports[0]}"
         if variant in (BARE, NOOP, NOOP_BOTH):
@@ -78,6 +79,8 @@ class Rig:
             more = ["--access-log-usage"] if variant == LOGGED else []
             document = document or self.document(variant)
             config = envoys.render(self.weir, wasm, name, document, own, self.folder, ports, *more)
+            if as_noop:
+                config = config.replace(str(wasm), str(self.noop))
         return envoys.Envoy(self.binary, name, config, self.folder, workers, ports)
 
     def of(self, variant, workers):

@@ -75,12 +75,14 @@ BESIDE = ["throughput", "CPU/request", "p50 added ms", "p99 added ms"]
 
 def endpoints(rig):
     """The endpoint that is asked for is the last, by a name that only a prefix of its `models` matches."""
-    rows, first_ready = [], None
+    rows, first = [], None
     for count in [n for n in (1, 100, 10_000) if n <= MOST]:
         begin = time.monotonic()
         envoy = rig.envoy(WEIR, 1, many_endpoints(rig, count), ["primary"])
-        first_ready = first_ready or envoy.ready_seconds
         whole = time.monotonic() - begin - envoy.ready_seconds
+        ready = [envoy.ready_seconds, ready_with_noop(rig, count)]
+        first = first or ready
+        ready = [f"{here - at_first:+.2f}" for here, at_first in zip(ready, first)]
         time.sleep(SETTLE_SECONDS)
         memory = envoy.memory()
         body = load.chat_body(rig.folder, f"endpoint-{count}", 1 << 10, model=f"model-{count - 1}-large")
@@ -89,11 +91,18 @@ def endpoints(rig):
         worker = two.memory()["resident"] - memory["resident"]
         two.end()
         size = len(json.dumps(many_endpoints(rig, count))) / 1e6
-        rows.append([f"{count:,}", f"{size:.2f}", f"{whole:.2f}", f"{envoy.ready_seconds - first_ready:+.2f}", f"{memory['resident']:.0f}",
+        rows.append([f"{count:,}", f"{size:.2f}", f"{whole:.2f}", *ready, f"{memory['resident']:.0f}",
                      f"{worker:.1f}", *beside_bare(rig, envoy, body)])
         envoy.end()
-    columns = ["endpoints", "policy MB", "render s", "ready s, over 1", "memory MB", "per worker MB", *BESIDE]
+    columns = ["endpoints", "policy MB", "render s", "ready s, over 1", "of which Envoy's", "memory MB", "per worker MB", *BESIDE]
     return report.Table("Endpoints in the policy: each of one model, four limits, records, and a name by prefix", columns, rows)
+
+
+def ready_with_noop(rig, count):
+    """What Envoy itself takes for a configuration of that size: the filter does not read it."""
+    floor = rig.envoy(WEIR, 1, many_endpoints(rig, count), ["primary"], as_noop=True)
+    floor.end()
+    return floor.ready_seconds
 
 
 def many_endpoints(rig, count):
