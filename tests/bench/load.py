@@ -38,13 +38,13 @@ def pace(binary, urls, rate, seconds, body):
     return json.loads(ran.stdout)
 
 
-def chat_body(folder, name, size, *, model="chat", stream_chunks=0, chunk_delay_ms=1, stream=False):
+def chat_body(folder, name, size, *, model="chat", stream_chunks=0, chunk_delay_ms=1, stream=False, delay_ms=0):
     """A chat request of exactly `size` bytes."""
     message = {"role": "user", "content": ""}
     request = {"model": model, "messages": [{"role": "system", "content": "Answer in one sentence."}, message]}
     if stream_chunks:
         # The mock would else write all chunks at once, which no model does.
-        request |= {"stream": True, "mock": {"*": {"chunks": stream_chunks, "chunk_delay_ms": chunk_delay_ms}}}
+        request |= {"stream": True, "mock": {"*": {"chunks": stream_chunks, "chunk_delay_ms": chunk_delay_ms, "delay_ms": delay_ms}}}
     elif stream:
         request["stream"] = True
     room = size - len(json.dumps(request))

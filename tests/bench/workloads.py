@@ -51,6 +51,9 @@ class Workload:
 #: Those that the targets are about.
 SMALL, MIDDLE, LARGE = "1 KB, 32 connections", "100 KB, 32 connections", "1 MB, 1 connection"
 PACED, STREAMS, PACED_STREAMS = "1 KB, 200 requests/s", "SSE of 100 chunks, 32 connections", "SSE of 100 chunks, 10 streams/s"
+#: A provider that is as quick as any is, where the mock of all others answers at once.
+THINKING_STREAMS = "SSE of 100 chunks, the first after 50 ms, 10 streams/s"
+THINKING_MS = 50
 OUTSIDE, WORKERS = "out of scope, 32 connections", "1 KB, 64 connections, {} workers"
 
 
@@ -68,6 +71,7 @@ def quick(folder):
 def full(folder):
     body = {size: chat_body(folder, f"{size}k", size << 10) for size in (1, 100, 1024)}
     stream = chat_body(folder, "stream", 1 << 10, stream_chunks=100)
+    thinking = chat_body(folder, "thinking", 1 << 10, stream_chunks=100, delay_ms=THINKING_MS)
     down = chat_body(folder, "down", 1 << 10, model=DOWN_ENDPOINT)
     one = {"connections": 1}
     return [
@@ -82,6 +86,7 @@ def full(folder):
         Workload("100 KB, 200 requests/s", body[100], rate=200, seconds=5),
         Workload(STREAMS, stream, variants=(*MAIN, NO_RECORDS, RESERVE, TRANSLATED), seconds=3),
         Workload(PACED_STREAMS, stream, rate=10, seconds=6),
+        Workload(THINKING_STREAMS, thinking, rate=10, seconds=6),
         Workload("fallback on every request", down, headers=(f"{DOWN_HEADER}: 1",)),
         Workload(OUTSIDE, path=OUTSIDE_PATH, variants=(BARE, *WEIRS), recorded=False),
         *(

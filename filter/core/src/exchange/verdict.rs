@@ -9,7 +9,6 @@ use super::{
     send::Prepared,
 };
 use crate::{
-    config::Endpoint,
     host::{Effect, Host, Step},
     limits::rls::{Fault, Rls, Turn},
     metrics::Metric,
@@ -39,7 +38,16 @@ impl AwaitVerdict {
             return Replied::new(facts, gate::LOST).reply();
         };
         let mut effects = Vec::new();
-        let verdict = judged(gateway, rls, endpoint, &mut facts, asked, (status, size), &mut effects, host);
+        let now_ms = host.now() / 1_000_000;
+        let (reserved, is_shadow) = (asked.reserved, asked.is_shadow());
+        let said = match status {
+            OK => endpoint.limits.judge(asked.held, &host.answer(size.min(MAX_ANSWER)), now_ms),
+            _ => Err(Fault::Unreadable),
+        };
+        let verdict = match noted(rls, said, now_ms, &mut effects) {
+            Some(admission) => gate::heed(endpoint, &mut facts, admission, now_ms),
+            None => gate::without_engine(gateway, rls, endpoint, &mut facts, reserved, is_shadow, host),
+        };
         match verdict {
             Ok(mut admitted) => {
                 effects.append(&mut admitted.effects);
@@ -60,28 +68,6 @@ impl AwaitVerdict {
     /// Envoy has ended the request itself.
     pub fn answered_by_envoy(self, host: &impl Host) -> (Phase, Step) {
         Replied::ended_by_envoy(self.facts, host)
-    }
-}
-
-fn judged(
-    gateway: &Gateway,
-    rls: &Rls,
-    endpoint: &Endpoint,
-    facts: &mut Facts,
-    asked: Asked,
-    (status, size): (u32, usize),
-    effects: &mut Vec<Effect>,
-    host: &impl Host,
-) -> Result<Admitted, Box<gate::Refused>> {
-    let now_ms = host.now() / 1_000_000;
-    let (reserved, is_shadow) = (asked.reserved, asked.is_shadow());
-    let judged = match status {
-        OK => endpoint.limits.judge(asked.held, &host.answer(size.min(MAX_ANSWER)), now_ms),
-        _ => Err(Fault::Unreadable),
-    };
-    match noted(rls, judged, now_ms, effects) {
-        Some(admission) => gate::heed(endpoint, facts, admission, now_ms),
-        None => gate::without_engine(gateway, rls, endpoint, facts, reserved, is_shadow, host),
     }
 }
 

@@ -16,13 +16,16 @@ fn number(bytes: &[u8]) -> u64 {
     std::str::from_utf8(bytes).unwrap().parse().unwrap()
 }
 
+/// A number that was seen, and its version.
+type Seen = (u64, Option<Cas>);
+
 /// Guesses or loads, as admission does first.
-fn look(data: &impl SharedData, key: &str, may_guess: bool) -> (u64, Option<Cas>) {
+fn look(data: &impl SharedData, key: &str, may_guess: bool) -> Seen {
     let guess = if may_guess { data.guess(key) } else { None };
     guess.or_else(|| data.load(key)).map_or((0, None), |(bytes, cas)| (number(&bytes), Some(cas)))
 }
 
-fn add(data: &impl SharedData, key: &str, (seen, cas): (u64, Option<Cas>)) -> bool {
+fn add(data: &impl SharedData, key: &str, (seen, cas): Seen) -> bool {
     let bytes = (seen + 1).to_string().into_bytes();
     match cas {
         Some(cas) => data.store(key, &bytes, cas).is_ok(),
@@ -50,7 +53,7 @@ fn nothing_is_lost_between_workers() {
         let mut random = Random(seed);
         let data = FakeSharedData::default();
         let guesses = [Guesses::default(), Guesses::default(), Guesses::default()];
-        let mut seen: [Option<(usize, (u64, Option<Cas>))>; 3] = [None; 3];
+        let mut seen: [Option<(usize, Seen)>; 3] = [None; 3];
         let mut added = [0; 3];
         let (mut guessed, mut failed) = (0, 0);
         for _ in 0..2_000 {
