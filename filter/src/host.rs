@@ -10,10 +10,11 @@ use std::{cell::Cell, time::Duration};
 use abi::{Buffer, Map, MetricKind, OK, returned};
 use proxy_wasm::hostcalls;
 use weir_core::{
-    export::{Answer, Post},
+    export::Answer,
     headers::Headers,
     host::{Cas, CasMismatch, Host, SharedData},
     limits::rls::{self, Rls},
+    post::Post,
     reply::Reply,
 };
 

@@ -1,8 +1,6 @@
 //! The APIs that a caller can speak, whatever path they came by. Which provider can answer which of them, and how, is
 //! [`crate::translate`]'s to say.
 
-use crate::config::Task;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     /// OpenAI's chat completions; `/invocations` of a chat model too.
@@ -76,6 +74,26 @@ impl Api {
 
     pub fn of_letter(letter: char) -> Option<Self> {
         Self::ALL.into_iter().find(|api| api.letter() == letter)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    Chat,
+    Completions,
+    Embeddings,
+    /// A custom model's own: it has no name.
+    Predict,
+}
+
+impl Task {
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Chat => Some("llm/v1/chat"),
+            Self::Completions => Some("llm/v1/completions"),
+            Self::Embeddings => Some("llm/v1/embeddings"),
+            Self::Predict => None,
+        }
     }
 }
 

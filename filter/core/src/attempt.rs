@@ -23,7 +23,7 @@ use crate::{
     host::{Effect, Host, Input, Step, Verdict},
     provider,
     reply::text,
-    translate::{Way, way},
+    translate::Way,
 };
 
 /// Filter state `wasm.weir.plan`: a [`Handover`], only where the plan has a fallback.
@@ -177,7 +177,7 @@ impl Attempt {
     ) -> (Phase, Step) {
         let Some((_, entity)) = self.entity(handover, number) else { return astray(started_at, host) };
         let body = host.request_body(size);
-        if let Some(Way::Translated(pair)) = way(handover.call.api, &entity.provider) {
+        if let Some(Way::Translated(pair)) = entity.provider.way(handover.call.api) {
             let mut effects = Vec::with_capacity(8);
             let target = provider::target(entity);
             let sign = |body: &[u8], effects: &mut _| provider::sign(entity, handover.call, body, started_at, effects);

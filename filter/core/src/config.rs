@@ -21,13 +21,12 @@ mod registered_model;
 mod secret;
 mod traffic;
 mod url;
+mod variables;
 
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, cell::RefCell, collections::HashMap, net::IpAddr};
-
-use sha2::{Digest, Sha256};
+use std::{borrow::Cow, collections::HashMap, net::IpAddr};
 
 pub use self::{
     error::{InvalidConfig, Problem},
@@ -35,7 +34,12 @@ pub use self::{
     logging::{Format, Logging},
     names::{LINK, NOWHERE},
     provider::{BedrockMaker, Credential, Provider},
-    secret::{Environment, MissingSecrets, Secret},
+    variables::{Environment, MissingSecrets},
+};
+pub use crate::{
+    api::Task,
+    secret::Secret,
+    upstream::{Cluster, Upstream},
 };
 use crate::{
     caller::Principal,
@@ -73,51 +77,6 @@ pub struct Config {
     pub names: Names,
     /// Every environment variable that a secret names, in order, each once: what the VM must be given.
     pub environment: Vec<String>,
-}
-
-impl Config {
-    /// Compiles a policy document. `environment` is asked for the variables that secrets name.
-    ///
-    /// # Errors
-    ///
-    /// All that is wrong with the document, at once.
-    pub fn from_slice(
-        json: &[u8],
-        environment: &Environment<'_>,
-        missing_secrets: MissingSecrets,
-    ) -> Result<Compiled, InvalidConfig> {
-        let document = serde_json::from_slice(json).map_err(|error| InvalidConfig {
-            problems: vec![Problem {
-                path: String::new(),
-                found: format!("no JSON ({error})"),
-                expected: "a JSON object".to_owned(),
-            }],
-            warnings: Vec::new(),
-        })?;
-        let hash = Self::hash_of(json);
-        let findings = reader::Findings {
-            problems: RefCell::default(),
-            warnings: RefCell::default(),
-            secrets: secret::Secrets::new(environment, missing_secrets),
-        };
-        let config = policy::read(&reader::Field::root(&document, &findings), hash);
-        let (problems, warnings) = (findings.problems.into_inner(), findings.warnings.into_inner());
-        match config {
-            Some(mut config) if problems.is_empty() => {
-                config.environment = findings.secrets.into_variables();
-                Ok(Compiled { config, warnings })
-            }
-            _ => Err(InvalidConfig { problems, warnings }),
-        }
-    }
-}
-
-impl Config {
-    /// [`Config::hash`] of a document.
-    pub fn hash_of(json: &[u8]) -> String {
-        let hash = Sha256::digest(json);
-        entity_id::hex(hash.first_chunk::<8>().map_or(&[], |first| first))
-    }
 }
 
 /// Which hosts Weir touches. Paths are fixed, see `request`.
@@ -222,26 +181,6 @@ pub struct Endpoint {
     pub description: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    Chat,
-    Completions,
-    Embeddings,
-    /// A custom model's own: it has no name.
-    Predict,
-}
-
-impl Task {
-    pub fn name(self) -> Option<&'static str> {
-        match self {
-            Self::Chat => Some("llm/v1/chat"),
-            Self::Completions => Some("llm/v1/completions"),
-            Self::Embeddings => Some("llm/v1/embeddings"),
-            Self::Predict => None,
-        }
-    }
-}
-
 /// The order of attempts where one entity is the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -278,34 +217,6 @@ pub enum Tokenizer {
     O200kBase,
     /// By o200k_base, times a ratio that is learnt from what the provider reports.
     Ratio,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cluster {
-    /// Named by the operator; exists in Envoy.
-    Existing(String),
-    /// `weir render` makes it.
-    Rendered(String),
-}
-
-impl Cluster {
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Existing(name) | Self::Rendered(name) => name,
-        }
-    }
-}
-
-/// Where a cluster leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    pub tls: bool,
-    pub host: String,
-    pub port: u16,
-    /// `host` as a `:authority`: with the port where it is not the scheme's own.
-    pub authority: String,
-    /// Without a slash at its end; `/v1` for OpenAI's own.
-    pub path_prefix: String,
 }
 
 /// US dollars per million tokens.

@@ -55,6 +55,11 @@ pub fn hex(value: u8) -> u8 {
     DIGITS[usize::from(value & 0xF)]
 }
 
+/// Bytes as hexadecimal digits, in lower case.
+pub fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [hex(byte >> 4), hex(*byte)]).map(char::from).collect()
+}
+
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]

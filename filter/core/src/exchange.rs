@@ -35,7 +35,6 @@ mod verdict;
 
 use std::rc::Rc;
 
-pub(crate) use headers::is_host_in_scope;
 pub(crate) use own::is_steering;
 
 use crate::{

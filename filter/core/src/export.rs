@@ -7,20 +7,20 @@ mod exporter;
 mod gzip;
 mod lease;
 mod lost;
-mod row;
 mod strangers;
 
 use std::collections::{BTreeMap, VecDeque};
 
 pub use answer::{Answer, MAX_ANSWER, Outcome};
-pub use batch::{Batch, Frame};
-pub use exporter::{Exporter, Post};
+pub use batch::Batch;
+pub use exporter::Exporter;
 pub use lease::create_key;
 use lost::Lost;
 #[cfg(test)]
 pub(crate) use lost::may_be_told;
-pub use row::{Row, RowKind};
 use strangers::Strangers;
+
+pub use crate::record::{Frame, Row, RowKind};
 
 /// Waits after a failed batch: doubled from the first to the last, each shortened by up to half at random, so that a
 /// fleet does not come back all at once.

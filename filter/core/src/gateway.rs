@@ -1,6 +1,6 @@
 //! What both roles of one configuration share, in each worker.
 
-use crate::{config::Config, limits::Guesses};
+use crate::{config::Config, headers::Headers, limits::Guesses};
 
 /// What all exchanges of one configuration share.
 #[derive(Debug)]
@@ -17,5 +17,17 @@ pub struct Gateway {
 impl Gateway {
     pub fn new(config: Config, delivery: u128, node: String) -> Self {
         Self { config, delivery, node, guesses: Guesses::default() }
+    }
+
+    /// Whether the policy is about requests to their host.
+    pub fn is_host_in_scope(&self, headers: &Headers) -> bool {
+        let hosts = &self.config.scope.hosts;
+        if hosts.is_empty() {
+            return true;
+        }
+        let name = headers.text(":authority").unwrap_or_default();
+        // The port is behind the last colon, unless that stands inside an IPv6 address's brackets.
+        let name = name.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(name, |(name, _)| name);
+        hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
     }
 }

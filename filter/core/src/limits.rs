@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, OnceCell};
 
-use crate::{caller::Caller, host::SharedData};
+use crate::{caller::Caller, shared::SharedData};
 
 mod amount;
 mod compile;

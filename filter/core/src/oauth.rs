@@ -14,9 +14,10 @@ use self::rsa::PrivateKey;
 pub use self::shared::create_key;
 use crate::{
     base64,
-    config::{Secret, Upstream},
-    export::Post,
+    post::Post,
+    secret::Secret,
     translate::json::{Json, Object},
+    upstream::Upstream,
 };
 
 /// What a token is asked for with, and the token that is held.

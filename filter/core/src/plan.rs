@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use crate::{
     api::Api,
     config::{Endpoint, Plan},
-    translate::way,
 };
 
 /// Draws a plan with 64 random bits; `None` only where the endpoint has no plan at all, which no configuration gives.
@@ -25,7 +24,7 @@ pub fn draw(endpoint: &Endpoint, random: u64) -> Option<&Plan> {
 /// alone: the plan's own cluster would try the others too. `None`: none does.
 pub fn able<'e>(endpoint: &Endpoint, plan: &'e Plan, api: Api) -> Option<Cow<'e, Plan>> {
     let answers =
-        |index: &usize| endpoint.entities.get(*index).is_some_and(|entity| way(api, &entity.provider).is_some());
+        |index: &usize| endpoint.entities.get(*index).is_some_and(|entity| entity.provider.way(api).is_some());
     if plan.entities.iter().all(answers) {
         return Some(Cow::Borrowed(plan));
     }

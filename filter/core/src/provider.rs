@@ -99,21 +99,6 @@ fn owned(name: &[u8]) -> Cow<'static, str> {
     Cow::Owned(String::from_utf8_lossy(name).into_owned())
 }
 
-/// The headers that attempts at these entities set, each once: see [`Endpoint::own_headers`].
-pub fn own_headers(entities: &[ServedEntity]) -> Vec<Cow<'static, str>> {
-    let mut names: Vec<Cow<'static, str>> = entities.iter().flat_map(|entity| entity.credential.headers()).collect();
-    for entity in entities {
-        match &entity.provider {
-            Provider::Anthropic => names.push(Cow::Borrowed("anthropic-version")),
-            Provider::OpenAi { organization: Some(_) } => names.push(Cow::Borrowed("openai-organization")),
-            _ => {}
-        }
-    }
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
 /// Points the request at `entity`. Headers of an earlier attempt persist, so each is overwritten or removed.
 /// `authority_header`: where the host goes, see [`crate::paths::AUTHORITY_HEADER`]. `headers`: the caller's, where they are
 /// still there. `now`: nanoseconds since the Unix epoch, asked for where a token's life is.

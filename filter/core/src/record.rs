@@ -5,6 +5,7 @@ mod columns;
 mod line;
 pub mod otlp;
 pub mod payload;
+mod row;
 
 use std::collections::BTreeMap;
 
@@ -14,13 +15,13 @@ use crate::{
     api::Api,
     caller::Caller,
     config::{Config, Endpoint, Format, InferenceTable, Provider, ServedEntity},
-    export::{Row, RowKind},
     time::rfc3339,
     usage::Usage,
 };
 pub use columns::Columns;
 use line::Line;
 use payload::Bodies;
+pub use row::{Frame, Row, RowKind};
 
 const SCHEMA_VERSION: u32 = 1;
 /// Up to the first column; the version is [`SCHEMA_VERSION`].

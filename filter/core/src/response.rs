@@ -14,7 +14,6 @@ use crate::{api::Api, paths::Shape, tokens::KeptText, translate::neutral};
 pub use chat::Reported;
 pub use json::Json;
 pub use sse::Sse;
-pub(crate) use sse::event_end;
 
 /// What to pass on in a piece's place.
 #[derive(Clone, Debug, PartialEq, Eq)]

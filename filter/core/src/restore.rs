@@ -5,7 +5,6 @@
 use std::{borrow::Cow, rc::Rc};
 
 use crate::{
-    exchange::is_host_in_scope,
     gateway::Gateway,
     headers::Headers,
     host::{Effect, Host, Input, Step, Verdict},
@@ -68,7 +67,7 @@ impl Restore {
 
     fn is_in_scope(&self, headers: &Headers) -> bool {
         let is_ours = headers.text(":path").is_some_and(|path| paths::resolve(path).is_some());
-        is_ours && is_host_in_scope(&self.gateway, headers)
+        is_ours && self.gateway.is_host_in_scope(headers)
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::{config::Secret, time};
+use crate::{decimal::hex_of, secret::Secret, time};
 
 /// What signs.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub fn sign(request: Request<'_>, key: &Key, now: u64) -> Vec<(&'static str, Str
     let time: String = time::rfc3339(now).chars().take(19).filter(|c| !matches!(c, '-' | ':')).collect();
     let date = time.get(..8).unwrap_or_default().to_owned();
     let time = format!("{time}Z");
-    let hash = hex(&Sha256::digest(request.body));
+    let hash = hex_of(&Sha256::digest(request.body));
     let token = key.session_token.as_ref().map(Secret::expose);
     let mut headers = format!("host:{}\nx-amz-content-sha256:{hash}\nx-amz-date:{time}\n", request.host);
     let mut names = "host;x-amz-content-sha256;x-amz-date".to_owned();
@@ -51,12 +51,12 @@ pub fn sign(request: Request<'_>, key: &Key, now: u64) -> Vec<(&'static str, Str
     }
     let canonical = format!("POST\n{}\n\n{headers}\n{names}\n{hash}", encoded(request.path));
     let scope = format!("{date}/{}/{SERVICE}/aws4_request", key.region);
-    let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
+    let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex_of(&Sha256::digest(canonical)));
     let first = format!("AWS4{}", key.secret.expose());
     let signing = [date.as_str(), &key.region, SERVICE, "aws4_request"]
         .iter()
         .fold(first.into_bytes(), |key, part| hmac(&key, part.as_bytes()));
-    let signature = hex(&hmac(&signing, text.as_bytes()));
+    let signature = hex_of(&hmac(&signing, text.as_bytes()));
     let id = key.id.expose();
     let authorization =
         format!("AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders={names}, Signature={signature}");
@@ -88,11 +88,6 @@ pub fn encode_segment(segment: &str) -> String {
         }
     }
     text
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 #[cfg(test)]

@@ -20,7 +20,6 @@ use self::{
     neutral::{Event, Failure, Text},
     provider::{Reader, Wire},
 };
-use crate::{api::Api, config::Provider};
 
 /// Why a request cannot be put in a provider's words: a sentence for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,23 +72,6 @@ pub struct Memo {
 pub struct Sent {
     pub body: Vec<u8>,
     pub memo: Memo,
-}
-
-/// How `provider` answers `api`; `None`: not at all.
-pub fn way(api: Api, provider: &Provider) -> Option<Way> {
-    let wire = provider.wire();
-    match (api, wire) {
-        (Api::Completions | Api::Embeddings, _) if matches!(provider, Provider::Ai21) => None,
-        (Api::Chat | Api::Completions | Api::Embeddings, Wire::OpenAi) => Some(Way::Same),
-        (Api::Predict, _) => matches!(provider, Provider::Model { .. }).then_some(Way::Same),
-        (Api::Messages | Api::CountTokens, Wire::Anthropic) => Some(Way::Same),
-        (Api::Embeddings, _) => provider.embedder().map(|embedder| Way::Translated(Pair::Embeddings(embedder))),
-        (Api::Chat, _) => Some(Way::Translated(Pair::new(Client::Chat, wire))),
-        (Api::Responses, _) if provider.has_responses() => Some(Way::Same),
-        (Api::Responses, _) => Some(Way::Translated(Pair::new(Client::Responses, wire))),
-        (Api::Messages, _) => Some(Way::Translated(Pair::new(Client::Messages, wire))),
-        _ => None,
-    }
 }
 
 impl Pair {

@@ -1,31 +1,20 @@
 //! One entry of `endpoints`: Databricks' create call, and Weir's own keys beside it.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use super::{
-    Endpoint, Permission, Plan, ServedEntity, Task,
+    Endpoint, Permission, Plan, Provider, ServedEntity, Task,
     ai_gateway::{self, Gateway},
     document::Node,
     entity::{self, Draft},
+    entity_id::Owner,
     limits_store,
     names::Claims,
     rate_limit::Placed,
     reader::{Field, Object, all},
     traffic,
 };
-use crate::limits::{Limits, Rules, Unit};
-
-/// What an endpoint must know of the policy around it.
-#[derive(Default)]
-pub(super) struct Owner<'p> {
-    pub account_id: Option<&'p str>,
-    pub workspace_id: Option<&'p str>,
-    /// Usage records go somewhere.
-    pub is_logged: bool,
-    pub rules: Rules,
-    /// `limits_store.rls`: an engine counts.
-    pub shares_limits: bool,
-}
+use crate::limits::{Limits, Unit};
 
 pub(super) fn read<'a>(
     field: &Field<'a>,
@@ -58,7 +47,7 @@ pub(super) fn read<'a>(
     Some(Endpoint {
         name: name?.to_owned(),
         task: core.task,
-        own_headers: crate::provider::own_headers(&core.entities),
+        own_headers: own_headers(&core.entities),
         entities: core.entities,
         plans: core.plans,
         limits: Limits::new(name?, limits, owner.rules),
@@ -221,4 +210,19 @@ fn reject_capture(core: &mut Object<'_>) {
     } else {
         field.reject("no such key: Databricks gave it up for `ai_gateway.inference_table_config`");
     }
+}
+
+/// The headers that attempts at these entities set, each once: see [`Endpoint::own_headers`].
+fn own_headers(entities: &[ServedEntity]) -> Vec<Cow<'static, str>> {
+    let mut names: Vec<Cow<'static, str>> = entities.iter().flat_map(|entity| entity.credential.headers()).collect();
+    for entity in entities {
+        match &entity.provider {
+            Provider::Anthropic => names.push(Cow::Borrowed("anthropic-version")),
+            Provider::OpenAi { organization: Some(_) } => names.push(Cow::Borrowed("openai-organization")),
+            _ => {}
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
 }

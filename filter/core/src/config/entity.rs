@@ -4,13 +4,11 @@ use std::collections::HashMap;
 
 use super::{
     Cluster, Credential, Price, Provider, ServedEntity, Task, Tokenizer,
-    endpoint::Owner,
-    entity_id::served_entity_id,
+    entity_id::{Owner, served_entity_id},
     external_model::{self, External},
     names::{is_name, rendered_cluster},
-    policy,
     reader::{Field, Object},
-    registered_model,
+    registered_model, url,
 };
 
 /// Databricks' own limit for a request.
@@ -43,7 +41,7 @@ pub(super) fn read<'a>(field: &Field<'a>, endpoint: Option<&str>, owner: &Owner<
     let external = read_model(&mut object, field);
     draft.name = read_name(&mut object, external.as_ref().and_then(|(model, _)| model.as_deref()));
     let cluster = object.read_if("cluster", |cluster| {
-        let name = policy::read_cluster(cluster)?;
+        let name = url::read_cluster(cluster)?;
         draft.existing_cluster = cluster.node.text().map(|text| (cluster.clone(), text));
         Some(name)
     });

@@ -2,7 +2,20 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{document::Node, endpoint::Owner, secret};
+use super::{document::Node, secret};
+use crate::{decimal::hex_of, limits::Rules};
+
+/// What an endpoint must know of the policy around it.
+#[derive(Default)]
+pub(super) struct Owner<'p> {
+    pub account_id: Option<&'p str>,
+    pub workspace_id: Option<&'p str>,
+    /// Usage records go somewhere.
+    pub is_logged: bool,
+    pub rules: Rules,
+    /// `limits_store.rls`: an engine counts.
+    pub shares_limits: bool,
+}
 
 /// A UUID (version 8, RFC 9562) made of the SHA-256 of the JSON array of account, workspace, endpoint and entity, its
 /// keys sorted and its secrets left out. An account or workspace that is not set is `null`.
@@ -22,20 +35,11 @@ pub(super) fn served_entity_id(owner: &Owner<'_>, endpoint: &str, entity: &Node<
     let [.., version, _, variant, _, _, _, _, _, _, _] = &mut id;
     *version = *version & 0x0f | 0x80;
     *variant = *variant & 0x3f | 0x80;
-    let mut uuid = hex(&id);
+    let mut uuid = hex_of(&id);
     for at in [20, 16, 12, 8] {
         uuid.insert(at, '-');
     }
     uuid
-}
-
-/// Lower case.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0x0f])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }
 
 /// By what it is and not by its name, which each provider has another of: a reference is left out like a value, so that a key

@@ -9,7 +9,7 @@ use super::{
     Credential, Provider, Task, Upstream,
     reader::{Field, Object},
 };
-use crate::{api::Api, translate};
+use crate::api::Api;
 
 /// What `external_model` says.
 pub(super) struct External<'a> {
@@ -59,7 +59,7 @@ pub(super) fn read<'a>(field: &Field<'a>) -> Option<External<'a>> {
     model.close();
     let (task_field, task) = task?;
     let Server { provider, credential, upstream } = server?;
-    if translate::way(Api::of_task(task), &provider).is_none() {
+    if provider.way(Api::of_task(task)).is_none() {
         task_field.reject(format!("another task: provider {} has none such", provider.name()));
         return None;
     }

@@ -1,6 +1,6 @@
 //! `limits_store`: where limits are counted, in each Envoy or by an engine for a fleet.
 
-use super::{Cluster, policy, rate_limit::Placed, reader::Field, url};
+use super::{Cluster, rate_limit::Placed, reader::Field, url};
 use crate::limits::{
     Unit,
     rls::{MAX_AMOUNT, MAX_CLUSTER_NAME, OnError, Rls},
@@ -36,7 +36,7 @@ fn read_rls(field: &Field<'_>) -> Option<Rls> {
         Some(upstream)
     });
     let cluster = rls.read_if("cluster", |field| {
-        let name = policy::read_cluster(field)?;
+        let name = url::read_cluster(field)?;
         if name.len() > MAX_CLUSTER_NAME {
             field.reject(format!("a name of at most {MAX_CLUSTER_NAME} characters"));
             return None;

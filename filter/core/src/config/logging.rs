@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Cluster, Secret, Upstream, policy, reader::Field, secret, url};
+use super::{Cluster, Secret, Upstream, reader::Field, secret, url};
 
 /// `logging`.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ const CLUSTER: &str = "weir-records";
 pub(super) fn read(field: &Field<'_>) -> Option<Logging> {
     let mut logging = field.object()?;
     let upstream = logging.read("url", "the URL that records are posted to", url::read);
-    let cluster = logging.read_if("cluster", policy::read_cluster);
+    let cluster = logging.read_if("cluster", url::read_cluster);
     let authorization = logging.read_if("token", secret::bearer);
     let format = logging.read_or("format", Format::Ndjson, |format| {
         format.choice(&[("ndjson", Format::Ndjson), ("otlp", Format::Otlp)])

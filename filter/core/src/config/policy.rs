@@ -1,14 +1,70 @@
 //! The whole document: reads the policy's own keys and hands each section to its reader.
 
-use super::{
-    Cluster, Config, Identity, Scope, Unmatched, endpoint, identity, limits_store, logging,
-    names::Claims,
-    reader::{Field, Object},
-    url,
-};
-use crate::limits::{Conflict, Reserve, Rules};
+use std::cell::RefCell;
 
-pub(super) fn read(field: &Field<'_>, hash: String) -> Option<Config> {
+use sha2::{Digest, Sha256};
+
+use super::{
+    Cluster, Compiled, Config, Environment, Identity, InvalidConfig, MissingSecrets, Problem, Scope, Unmatched,
+    endpoint,
+    entity_id::Owner,
+    identity, limits_store, logging,
+    names::Claims,
+    reader::{Field, Findings, Object},
+    url::{self, read_cluster},
+    variables::Variables,
+};
+use crate::{
+    decimal::hex_of,
+    limits::{Conflict, Reserve, Rules},
+};
+
+impl Config {
+    /// Compiles a policy document. `environment` is asked for the variables that secrets name.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with the document, at once.
+    pub fn from_slice(
+        json: &[u8],
+        environment: &Environment<'_>,
+        missing_secrets: MissingSecrets,
+    ) -> Result<Compiled, InvalidConfig> {
+        let document = serde_json::from_slice(json).map_err(|error| InvalidConfig {
+            problems: vec![Problem {
+                path: String::new(),
+                found: format!("no JSON ({error})"),
+                expected: "a JSON object".to_owned(),
+            }],
+            warnings: Vec::new(),
+        })?;
+        let hash = Self::hash_of(json);
+        let findings = Findings {
+            problems: RefCell::default(),
+            warnings: RefCell::default(),
+            variables: Variables::new(environment, missing_secrets),
+        };
+        let config = read(&Field::root(&document, &findings), hash);
+        let (problems, warnings) = (findings.problems.into_inner(), findings.warnings.into_inner());
+        match config {
+            Some(mut config) if problems.is_empty() => {
+                config.environment = findings.variables.into_variables();
+                Ok(Compiled { config, warnings })
+            }
+            _ => Err(InvalidConfig { problems, warnings }),
+        }
+    }
+}
+
+impl Config {
+    /// [`Config::hash`] of a document.
+    pub fn hash_of(json: &[u8]) -> String {
+        let hash = Sha256::digest(json);
+        hex_of(hash.first_chunk::<8>().map_or(&[], |first| first))
+    }
+}
+
+fn read(field: &Field<'_>, hash: String) -> Option<Config> {
     let mut policy = field.object()?;
     let account_id = policy.read_if("account_id", Field::owned);
     let workspace_id = policy.read_if("workspace_id", Field::owned);
@@ -21,7 +77,7 @@ pub(super) fn read(field: &Field<'_>, hash: String) -> Option<Config> {
     let logging = policy.read_if("logging", logging::read);
     // A broken `logging` is there all the same.
     let is_logged = logging.as_ref().is_none_or(Option::is_some);
-    let owner = endpoint::Owner {
+    let owner = Owner {
         account_id: account_id.as_ref().and_then(Option::as_deref),
         workspace_id: workspace_id.as_ref().and_then(Option::as_deref),
         is_logged,
@@ -130,10 +186,4 @@ fn read_reserve(field: &Field<'_>) -> Option<Reserve> {
         return None;
     }
     Some(reserve)
-}
-
-/// The name of a cluster that exists in Envoy; it goes into a header.
-pub(super) fn read_cluster(field: &Field<'_>) -> Option<String> {
-    let valid = |name: &str| name.len() <= 255 && name.bytes().all(|b| b.is_ascii_graphic() && b != b',');
-    field.matching("the name of a cluster: visible ASCII, at most 255 characters", valid).map(str::to_owned)
 }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use super::Secret;
 use crate::{
+    api::Api,
     oauth::Grant,
     sigv4,
-    translate::{embeddings::Embedder, provider::Wire},
+    translate::{Pair, Way, client::Client, embeddings::Embedder, provider::Wire},
 };
 
 /// Whose API an entity speaks, and what of it is in the path or in headers.
@@ -97,6 +98,23 @@ impl Provider {
             | Self::Databricks
             | Self::Model { .. }
             | Self::OpenAi { .. } => Wire::OpenAi,
+        }
+    }
+
+    /// How it answers `api`; `None`: not at all.
+    pub fn way(&self, api: Api) -> Option<Way> {
+        let wire = self.wire();
+        match (api, wire) {
+            (Api::Completions | Api::Embeddings, _) if matches!(self, Provider::Ai21) => None,
+            (Api::Chat | Api::Completions | Api::Embeddings, Wire::OpenAi) => Some(Way::Same),
+            (Api::Predict, _) => matches!(self, Provider::Model { .. }).then_some(Way::Same),
+            (Api::Messages | Api::CountTokens, Wire::Anthropic) => Some(Way::Same),
+            (Api::Embeddings, _) => self.embedder().map(|embedder| Way::Translated(Pair::Embeddings(embedder))),
+            (Api::Chat, _) => Some(Way::Translated(Pair::new(Client::Chat, wire))),
+            (Api::Responses, _) if self.has_responses() => Some(Way::Same),
+            (Api::Responses, _) => Some(Way::Translated(Pair::new(Client::Responses, wire))),
+            (Api::Messages, _) => Some(Way::Translated(Pair::new(Client::Messages, wire))),
+            _ => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{borrow::Cow, cell::RefCell, fmt, ops::RangeInclusive, rc::Rc};
 use super::{
     document::{Node, show_text},
     error::Problem,
-    secret::Secrets,
+    variables::Variables,
 };
 
 /// Keys of the contract that no release knows yet, wherever they stand.
@@ -16,7 +16,7 @@ pub(super) const LATER: &[&str] = &["sticky", "max_concurrency", "queue", "coold
 pub(super) struct Findings<'a> {
     pub problems: RefCell<Vec<Problem>>,
     pub warnings: RefCell<Vec<Problem>>,
-    pub secrets: Secrets<'a>,
+    pub variables: Variables<'a>,
 }
 
 /// Where a value stands. Written out only when there is something to say about it.

@@ -1,78 +1,12 @@
 //! Secrets: a reference in the policy in, a [`Secret`] out. No value is ever shown, also not one that was written where
 //! a reference belongs.
 
-use std::{cell::RefCell, collections::HashSet, fmt};
-
 use super::{
     document::Node,
     reader::{Field, Object},
+    variables::MissingSecrets,
 };
-
-/// How the VM's environment variables are looked up.
-pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
-
-/// What a secret without a value is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissingSecrets {
-    /// In the filter.
-    Error,
-    /// Where no request is served: the secret is empty then.
-    Warn,
-}
-
-/// A value that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(value: String) -> Self {
-        Self(value)
-    }
-
-    /// The value itself: for a header that goes to the one who must see it, never for a log, a record or an answer.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// Where secrets come from, and which variables were asked for.
-pub(super) struct Secrets<'a> {
-    environment: &'a Environment<'a>,
-    missing: MissingSecrets,
-    named: RefCell<Named>,
-}
-
-#[derive(Default)]
-struct Named {
-    ordered: Vec<String>,
-    seen: HashSet<String>,
-}
-
-impl<'a> Secrets<'a> {
-    pub fn new(environment: &'a Environment<'a>, missing: MissingSecrets) -> Self {
-        Self { environment, missing, named: RefCell::default() }
-    }
-
-    /// Every variable that a reference has named, in order, each once.
-    pub fn into_variables(self) -> Vec<String> {
-        self.named.into_inner().ordered
-    }
-
-    fn resolve(&self, variable: String) -> Option<String> {
-        let value = (self.environment)(&variable).filter(|value| !value.is_empty());
-        let mut named = self.named.borrow_mut();
-        if named.seen.insert(variable.clone()) {
-            named.ordered.push(variable);
-        }
-        value
-    }
-}
+use crate::secret::Secret;
 
 /// `Bearer` and the secret that exactly one of `key` (a reference) and `plaintext` gives.
 pub(super) fn bearer_of(object: &mut Object<'_>, key: &'static str, plaintext: &'static str) -> Option<Secret> {
@@ -140,7 +74,7 @@ fn referred(field: &Field<'_>, shape: Shape) -> Option<Secret> {
         field.reject_unseen(format!("a reference such as {REFERENCE}"));
         return None;
     };
-    let secrets = &field.findings.secrets;
+    let secrets = &field.findings.variables;
     if let Some(value) = secrets.resolve(variable.clone()) {
         return shaped(field, &value, shape);
     }

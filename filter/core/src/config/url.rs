@@ -68,6 +68,12 @@ pub(super) fn is_host(host: &str) -> bool {
         && !host.split('.').any(str::is_empty)
 }
 
+/// The name of a cluster that exists in Envoy; it goes into a header.
+pub(super) fn read_cluster(field: &Field<'_>) -> Option<String> {
+    let valid = |name: &str| name.len() <= 255 && name.bytes().all(|b| b.is_ascii_graphic() && b != b',');
+    field.matching("the name of a cluster: visible ASCII, at most 255 characters", valid).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     #[cfg(target_arch = "wasm32")]

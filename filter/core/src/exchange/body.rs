@@ -20,7 +20,7 @@ use crate::{
     provider::{self, Call},
     reply::{Denied, text},
     request::{self, ApiRequest, InvalidRequest, Prompt},
-    translate::{Way, way},
+    translate::Way,
 };
 
 /// The headers have passed; the body is being buffered.
@@ -199,7 +199,7 @@ fn first_attempt(
     let fallbacks = plan.entities.len().saturating_sub(1);
     // Each attempt translates afresh what the caller sent, so what goes from here is still in his words.
     // And each looks for its token, which one that has none must not go without.
-    let translates_first = way(api, &entity.provider) != Some(Way::Same) || !entity.credential.is_ready(|| host.now());
+    let translates_first = entity.provider.way(api) != Some(Way::Same) || !entity.credential.is_ready(|| host.now());
     let handover = (fallbacks > 0 || translates_first || facts.is_unpaused).then(|| Handover {
         translates_first,
         is_whole: facts.is_unpaused,

@@ -16,7 +16,7 @@ use crate::{
 pub fn begin(gateway: &Gateway, is_unpaused: bool, end: bool, host: &impl Host) -> (Phase, Step) {
     let headers = host.request_headers();
     let path = headers.text(":path").unwrap_or_default().to_owned();
-    let Some(matched) = paths::resolve(&path).filter(|_| is_host_in_scope(gateway, &headers)) else {
+    let Some(matched) = paths::resolve(&path).filter(|_| gateway.is_host_in_scope(&headers)) else {
         return (Phase::Outside, without_routing_header(&headers));
     };
     let mut facts = Facts::new(headers, matched.pattern, matched.target, host);
@@ -102,15 +102,4 @@ pub fn permitted(gateway: &Gateway, mut facts: Facts) -> Result<Facts, Box<Repli
             Err(Replied::new(facts, denied))
         }
     }
-}
-
-pub fn is_host_in_scope(gateway: &Gateway, headers: &Headers) -> bool {
-    let hosts = &gateway.config.scope.hosts;
-    if hosts.is_empty() {
-        return true;
-    }
-    let name = headers.text(":authority").unwrap_or_default();
-    // The port is behind the last colon, unless that stands inside an IPv6 address's brackets.
-    let name = name.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(name, |(name, _)| name);
-    hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
 }

@@ -1,18 +1,7 @@
 //! Rows that go together: framed as the collector's format wants them, plain or packed. A batch that is refused can be taken apart.
 
 use super::gzip;
-
-/// How lines become a body. A separator ends in a line's end, which stands in no line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    pub head: String,
-    pub separator: &'static str,
-    pub tail: &'static str,
-}
-
-impl Frame {
-    pub const NDJSON: Self = Self { head: String::new(), separator: "\n", tail: "\n" };
-}
+use crate::record::Frame;
 
 /// A smaller body is sent as it is: what gzip saves would not fill another packet.
 const LEAST_PACKED: usize = 4 << 10;

@@ -12,6 +12,7 @@ use crate::{
     gateway::Gateway,
     host::Host,
     id::uuid,
+    post::Post,
     record::{self, otlp},
 };
 
@@ -21,15 +22,6 @@ const TIMEOUT_MS: u64 = 5_000;
 const CLOSING_MS: u64 = 5_000;
 /// How often rows are looked after.
 const MAX_TICK_MS: u64 = 100;
-
-/// A POST that the root context shall make.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Post {
-    pub cluster: String,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Vec<u8>,
-    pub timeout_ms: u64,
-}
 
 /// One worker's way to the collector, for one configuration with `logging`.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Which worker sends the served entities of a configuration: one, elected by compare-and-swap on one shared key. A
 //! worker that has claimed them and died lets its claim run out.
 
-use crate::host::SharedData;
+use crate::shared::SharedData;
 
 const KEY: &str = "weir.entities";
 /// A claim that has not been confirmed by then is anybody's.

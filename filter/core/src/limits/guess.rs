@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 
 use super::slots;
-use crate::host::{Cas, CasMismatch, SharedData};
+use crate::shared::{Cas, CasMismatch, SharedData};
 
 /// Values kept by a worker, of one configuration: as many callers' as have requests under way, of most of them. Some 200 KB, and 0.7 MB
 /// with all at [`MOST`].

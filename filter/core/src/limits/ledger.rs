@@ -11,7 +11,7 @@ use super::{
     slots::{self, Changed},
     standing,
 };
-use crate::host::{Cas, SharedData};
+use crate::shared::{Cas, SharedData};
 
 /// How often a compare-and-swap is tried. Who loses one lost it to somebody who got through, within the few microseconds
 /// between load and store: eight workers on one counter never took more than four tries, and Istio's local rate limit

@@ -7,7 +7,7 @@ use super::{
     slots,
     standing::{self, Standing},
 };
-use crate::{caller::Caller, host::SharedData};
+use crate::{caller::Caller, shared::SharedData};
 
 /// How one counter that applies stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

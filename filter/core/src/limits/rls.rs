@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     caller::Caller,
-    config::{Cluster, Upstream},
+    upstream::{Cluster, Upstream},
     wire,
 };
 

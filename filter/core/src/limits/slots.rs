@@ -2,7 +2,7 @@
 //! data has no delete, so memory must not follow the number of users. A slot exists from its first charge on.
 
 use super::{packed::Room, tags::Subject};
-use crate::host::SharedData;
+use crate::shared::SharedData;
 
 /// How many slots there are. With a million users of one counter each, a slot holds 61 on average, which is 1.1 KB.
 pub const SLOTS: usize = 16_384;

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use super::{Grant, Held, given, shared::Entry};
 use crate::{
     config::{Config, Credential, Secret},
-    export::Post,
     gateway::Gateway,
     host::Host,
+    post::Post,
 };
 
 /// How often [`Keeper::tick`] wants to be called: a worker that does not fetch itself has the new token so soon.

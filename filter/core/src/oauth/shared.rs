@@ -1,7 +1,7 @@
 //! A token as all workers share it: one value of the shared data for each grant, with who is fetching and how that went. One
 //! worker at a time fetches, by compare-and-swap; a claim whose worker has died runs out.
 
-use crate::host::SharedData;
+use crate::shared::SharedData;
 
 /// Times are milliseconds since the Unix epoch.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    Exchanged,
+    Exchanged, Frame, Row, RowKind,
     columns::Columns,
     detail,
     line::Line,
@@ -17,7 +17,6 @@ use crate::{
     api::Api,
     config::{Config, InferenceTable, Provider},
     decimal,
-    export::{Frame, Row, RowKind},
 };
 
 /// The event that OpenTelemetry's conventions have for a finished call.

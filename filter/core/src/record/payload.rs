@@ -3,13 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::{Columns, Exchanged, SCHEMA_VERSION, line::Line};
-use crate::{
-    caller::Caller,
-    config::InferenceTable,
-    export::{Row, RowKind},
-    time::rfc3339,
-};
+use super::{Columns, Exchanged, Row, RowKind, SCHEMA_VERSION, line::Line};
+use crate::{caller::Caller, config::InferenceTable, time::rfc3339};
 
 /// Nothing but a payload's line begins like this.
 pub const HEAD: &str = "{\"table\":\"payload\"";

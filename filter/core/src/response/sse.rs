@@ -5,7 +5,10 @@
 use std::ops::Range;
 
 use super::{Filter, Piece, Read, Terminal, chat::Answer, message, openai_response};
-use crate::{api::Api, translate::neutral::Usage};
+use crate::{
+    api::Api,
+    translate::{events::event_end, neutral::Usage},
+};
 
 /// A longer event is passed on unread: its memory is bounded, its bytes are not ours to lose.
 const MAX_EVENT: usize = 1 << 20;
@@ -203,29 +206,6 @@ fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = behind;
         (!line.is_empty()).then_some(line)
     })
-}
-
-/// Behind the next blank line from `from` on: two line ends in a row, each of which is `\n`, `\r\n` or `\r`.
-pub(crate) fn event_end(buffer: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    loop {
-        let found = memchr::memchr2(b'\n', b'\r', buffer.get(at..)?)?;
-        let first = at.saturating_add(found);
-        let behind = line_end(buffer, first)?;
-        if let Some(end) = line_end(buffer, behind) {
-            return Some(end);
-        }
-        at = behind;
-    }
-}
-
-/// Behind the line end that stands at `at`, if one does. A `\r` that comes last may be half of one: not yet.
-fn line_end(buffer: &[u8], at: usize) -> Option<usize> {
-    match (buffer.get(at), buffer.get(at.saturating_add(1))) {
-        (Some(b'\r'), Some(b'\n')) => Some(at.saturating_add(2)),
-        (Some(b'\r'), Some(_)) | (Some(b'\n'), _) => Some(at.saturating_add(1)),
-        _ => None,
-    }
 }
 
 fn ends_in_event(bytes: &[u8]) -> bool {

@@ -5,7 +5,7 @@
 use super::Count;
 use crate::{
     config::{ServedEntity, Tokenizer},
-    host::SharedData,
+    shared::SharedData,
 };
 
 /// What a new sample weighs once there are many; of the first n, each weighs 1/n.

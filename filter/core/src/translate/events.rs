@@ -3,8 +3,6 @@
 
 use std::borrow::Cow;
 
-use crate::response::event_end;
-
 /// In bytes; a longer one ends the stream, since leaving it out would change the answer.
 pub const MAX_EVENT: usize = 1 << 20;
 
@@ -59,6 +57,29 @@ fn give(event: &[u8], mut each: impl FnMut(&[u8])) {
     }
     if let Some(data) = data.filter(|data| !data.trim_ascii().is_empty()) {
         each(data.trim_ascii());
+    }
+}
+
+/// Behind the next blank line from `from` on: two line ends in a row, each of which is `\n`, `\r\n` or `\r`.
+pub(crate) fn event_end(buffer: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        let found = memchr::memchr2(b'\n', b'\r', buffer.get(at..)?)?;
+        let first = at.saturating_add(found);
+        let behind = line_end(buffer, first)?;
+        if let Some(end) = line_end(buffer, behind) {
+            return Some(end);
+        }
+        at = behind;
+    }
+}
+
+/// Behind the line end that stands at `at`, if one does. A `\r` that comes last may be half of one: not yet.
+fn line_end(buffer: &[u8], at: usize) -> Option<usize> {
+    match (buffer.get(at), buffer.get(at.saturating_add(1))) {
+        (Some(b'\r'), Some(b'\n')) => Some(at.saturating_add(2)),
+        (Some(b'\r'), Some(_)) | (Some(b'\n'), _) => Some(at.saturating_add(1)),
+        _ => None,
     }
 }
 

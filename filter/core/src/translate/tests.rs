@@ -4,10 +4,13 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
-use crate::config::BedrockMaker;
+use crate::{
+    api::Api,
+    config::{BedrockMaker, Provider},
+};
 
 fn wire_of(api: Api, provider: &Provider) -> Option<&'static str> {
-    way(api, provider).map(|way| match way {
+    provider.way(api).map(|way| match way {
         Way::Same => "same",
         Way::Translated(pair) => pair.name(),
     })

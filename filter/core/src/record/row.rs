@@ -21,5 +21,17 @@ pub enum RowKind {
 }
 
 impl RowKind {
-    pub(super) const ALL: [Self; 5] = [Self::Stranger, Self::Payload, Self::Refusal, Self::Usage, Self::Entities];
+    pub(crate) const ALL: [Self; 5] = [Self::Stranger, Self::Payload, Self::Refusal, Self::Usage, Self::Entities];
+}
+
+/// How lines become a body. A separator ends in a line's end, which stands in no line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub head: String,
+    pub separator: &'static str,
+    pub tail: &'static str,
+}
+
+impl Frame {
+    pub const NDJSON: Self = Self { head: String::new(), separator: "\n", tail: "\n" };
 }
