@@ -5,6 +5,7 @@
 //! duplicates ([`seen`]), a [`sink`] makes them durable: the [`journal`], from which [`flush`] writes the tables of a [`lake`], or
 //! [`ndjson`] files. [`rollup`] sums up what [`page`] shows; [`live`] prints.
 
+mod answer;
 mod commit;
 mod files;
 mod flush;

@@ -20,6 +20,8 @@ mod google;
 mod help;
 mod journal;
 mod openai;
+mod profile;
+mod refused;
 mod route;
 mod say;
 mod schema;
@@ -110,7 +112,7 @@ fn fail(code: u8, why: &str) -> ExitCode {
 async fn serve(mock: Arc<Mock>, listen: &str) -> io::Result<()> {
     let listener = TcpListener::bind(listen).await?;
     let stop = crate::signals::stop()?;
-    let _ = writeln!(io::stdout(), "mock {} on http://{}", mock.name, listener.local_addr()?);
+    let _ = writeln!(io::stdout(), "mock {} on http://{}", mock.profile.name, listener.local_addr()?);
     let accept = async {
         loop {
             match listener.accept().await {

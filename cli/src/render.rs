@@ -13,16 +13,13 @@ use weir_core::config::{Compiled, Config, Source};
 
 pub use self::dynamic::{Dynamic, dynamic, version_now};
 pub use self::version::EnvoyVersion;
-use self::{
-    bootstrap::{Options, bootstrap},
-    part::Part,
-    wasm_file::Unfit,
-};
+use self::{bootstrap::bootstrap, options::Options, part::Part, wasm_file::Unfit};
 use crate::policy::{self, Unusable};
 
 mod access_log;
 mod attempts;
 mod bootstrap;
+mod breakers;
 mod chains;
 mod clusters;
 mod dynamic;
@@ -33,6 +30,7 @@ mod jwt;
 mod listener;
 mod manifest;
 mod needs;
+mod options;
 mod part;
 mod ratelimit;
 mod routes;

@@ -9,6 +9,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use super::answer::{Answer, Refused};
 use super::commit::Committer;
 use super::flush::FlushStats;
 use super::journal::Journal;
@@ -19,7 +20,6 @@ use super::rollup::load::Shared;
 use super::rollup::query::{By, Query};
 use super::rollup::{DAY, HOUR};
 use super::rows::{Micros, now};
-use super::server::{Answer, Refused};
 
 /// The longest span that can be asked for: what the sums keep.
 const LONGEST: Micros = 93 * DAY;

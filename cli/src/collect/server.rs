@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::answer::{Answer, Refused};
 use super::commit::Committer;
 use super::line::{self, Rejected, Row};
 use super::page::{self, View};
@@ -45,15 +46,6 @@ pub struct Collector {
     unpacking: Semaphore,
     /// The page and what it asks; plain files have none.
     view: Option<View>,
-}
-
-/// Why a request is not served.
-pub struct Refused(pub StatusCode, pub String);
-
-/// What is answered with 200.
-pub enum Answer {
-    Json(Value),
-    Text(&'static str, Bytes),
 }
 
 impl Collector {

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Map, Value, json};
 
+use super::answer::Answer;
 use super::commit::Stats;
 use super::page::View;
-use super::server::Answer;
 
 pub fn json(stats: &Stats, view: Option<&View>) -> Value {
     let rows: Map<String, Value> = stats.rows().map(|(table, rows)| (table.to_owned(), json!(rows))).collect();

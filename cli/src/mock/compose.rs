@@ -11,9 +11,10 @@ use super::body::Body;
 use super::frames::{Frames, Framing};
 use super::journal::Received;
 use super::openai::to_bytes;
+use super::profile::Profile;
+use super::refused::Refused;
 use super::route::{Api, Provider, Route};
 use super::say::{Said, say};
-use super::server::Mock;
 use super::{anthropic, bedrock, cohere, credentials, databricks, google, openai, tokens};
 
 const JSON: &str = "application/json";
@@ -32,7 +33,7 @@ pub struct Composed {
 
 /// One request: whom it is for, and what came.
 pub struct Request<'a> {
-    pub mock: &'a Mock,
+    pub mock: &'a Profile,
     pub route: &'a Route,
     pub parts: &'a Parts,
     pub bytes: &'a Bytes,
@@ -40,9 +41,6 @@ pub struct Request<'a> {
     /// Which one it is since the mock began.
     pub number: u64,
 }
-
-/// A refusal before it has its provider's shape.
-pub type Refused = (StatusCode, String);
 
 /// Composes the answer that the orders call for: `raw` first, then `empty`, an error status, and what the API says.
 pub fn compose(request: &Request<'_>, body: Result<Body, String>) -> Composed {
@@ -237,7 +235,7 @@ fn composed_raw(status: StatusCode, content_type: Option<&str>, bytes: Bytes, or
     Composed { status, stream: orders.chunk_bytes.is_some(), headers: Vec::new(), content_type, pieces }
 }
 
-fn echoed(mock: &Mock, parts: &Parts, body: &Bytes) -> String {
+fn echoed(mock: &Profile, parts: &Parts, body: &Bytes) -> String {
     #[derive(serde::Serialize)]
     struct Echo<'a> {
         mock: &'a str,

@@ -8,7 +8,7 @@ use hyper::http::request::Parts;
 
 use super::account::Account;
 use super::bedrock::sigv4::{self, AwsKey};
-use super::compose::Refused;
+use super::refused::Refused;
 use super::route::{Provider, Route};
 
 /// How the tokens begin that the mock gives; their expiry (seconds since 1970) follows, so that any mock can judge it.

@@ -20,6 +20,7 @@ use super::compose::{self, Composed, compose};
 use super::credentials::Keys;
 use super::journal::Journal;
 use super::openai::{self, to_bytes};
+use super::profile::{Counter, Profile};
 use super::route::{Provider, Route};
 use super::script::{End, InFlight, ResetSwitch, Script};
 
@@ -29,34 +30,11 @@ const JSON: &str = "application/json";
 
 /// The mock: its name, its standing orders, and what it has seen.
 pub struct Mock {
-    pub name: String,
-    pub models: Vec<String>,
-    pub keys: Keys,
-    /// How often a token was asked for.
-    pub tokens: Counter,
+    pub profile: Profile,
     flags: Arc<Behaviour>,
     orders: RwLock<Arc<Behaviour>>,
     journal: Journal,
     in_flight: Arc<AtomicU64>,
-}
-
-/// A number that counts up.
-#[derive(Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// The next number; the first is 1.
-    pub fn next(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1)
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn reset(&self) {
-        self.0.store(0, Ordering::Relaxed);
-    }
 }
 
 /// No answer: the connection is to be dropped.
@@ -76,10 +54,7 @@ impl Mock {
         let flags = Arc::new(flags);
         let orders = RwLock::new(Arc::clone(&flags));
         Self {
-            name,
-            models,
-            keys,
-            tokens: Counter::default(),
+            profile: Profile { name, models, keys, tokens: Counter::default() },
             flags,
             orders,
             journal: Journal::new(keep),
@@ -101,7 +76,7 @@ impl Mock {
             return Ok(self.control(verb, &parts, &body));
         }
         if parts.method == Method::GET && parts.uri.path() == "/health" {
-            return Ok(plain(StatusCode::OK, to_bytes(&json!({"status": "ok", "name": self.name}))));
+            return Ok(plain(StatusCode::OK, to_bytes(&json!({"status": "ok", "name": self.profile.name}))));
         }
         let in_flight = InFlight::enter(&self.in_flight);
         self.journal.enter(&parts, &body);
@@ -112,7 +87,7 @@ impl Mock {
     async fn answer(&self, parts: &Parts, body: &Bytes, switch: &ResetSwitch) -> Result<Response<Script>, Dropped> {
         let route = Route::of(parts);
         let read = Body::read(&route, body);
-        let own = read.as_ref().map_or(Ok(None), |read| read.orders(&self.name));
+        let own = read.as_ref().map_or(Ok(None), |read| read.orders(&self.profile.name));
         let orders = match own {
             Ok(Some(own)) => Arc::new(own),
             Ok(None) => self.orders(),
@@ -130,7 +105,8 @@ impl Mock {
             return Err(Dropped);
         }
         let number = self.journal.count();
-        let request = compose::Request { mock: self, route: &route, parts, bytes: body, orders: &orders, number };
+        let request =
+            compose::Request { mock: &self.profile, route: &route, parts, bytes: body, orders: &orders, number };
         Ok(frame(compose(&request, read), &orders, switch))
     }
 
@@ -142,7 +118,7 @@ impl Mock {
                 plain(
                     StatusCode::OK,
                     to_bytes(
-                        &json!({"requests": self.journal.count(), "in_flight": in_flight, "tokens": self.tokens.get()}),
+                        &json!({"requests": self.journal.count(), "in_flight": in_flight, "tokens": self.profile.tokens.get()}),
                     ),
                 )
             }
@@ -158,7 +134,7 @@ impl Mock {
             }
             (&Method::POST, "reset") => {
                 self.journal.reset();
-                self.tokens.reset();
+                self.profile.tokens.reset();
                 self.order(Arc::clone(&self.flags));
                 plain(StatusCode::OK, to_bytes(&json!({"ok": true})))
             }

@@ -9,9 +9,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::compose::Refused;
 use super::credentials::{Keys, issue, now};
 use super::openai::to_bytes;
+use super::refused::Refused;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// Google takes assertions of an hour at most; its tokens and Azure's live as long.

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::bootstrap::Options;
+use super::options::Options;
 
 /// Where the filter's usage object is found.
 const USAGE: &str = "%FILTER_STATE(wasm.weir.usage:PLAIN)%";

@@ -8,7 +8,10 @@ use weir_core::{
     paths::CLUSTER_HEADER,
 };
 
-use super::{filters::ROUTING_HEADERS, version::Chain};
+use super::version::Chain;
+
+/// The upstream filter that takes headers off, as each route says.
+pub const ROUTING_HEADERS: &str = "weir.routing_headers";
 
 /// In the order in which a request passes them. `is_whole`: the attempt role makes each attempt's request.
 pub fn filters(attempt: &Value, chain: Chain, is_whole: bool) -> Vec<Value> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weir_core::config::{Config, Endpoint, LINK, NOWHERE, Plan};
 
 use super::{
-    clusters::{CONNECT_TIMEOUT, circuit_breakers},
+    breakers::{CONNECT_TIMEOUT, circuit_breakers},
     version::Chain,
 };
 

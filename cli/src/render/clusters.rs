@@ -11,17 +11,14 @@ use weir_core::{
     oauth::keeper,
 };
 
-use super::{chains, version::Chain};
+use super::{
+    breakers::{CONNECT_TIMEOUT, circuit_breakers},
+    chains,
+    version::Chain,
+};
 
 /// Where Debian, Ubuntu and Alpine keep it, so also Envoy's own images.
 const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-/// Envoy's default, stated, since a refused connection and a lost one fall back after different times.
-pub const CONNECT_TIMEOUT: &str = "5s";
-
-/// As good as none: limits are Weir's business, and Envoy's defaults (1,024 requests; 3 retries, which turn a burst of
-/// fallbacks into errors) are for another world.
-const CIRCUIT_BREAKER: u32 = 1_000_000;
 
 /// Below the 60 s after which common load balancers close an idle connection, so that none is used as it closes.
 const IDLE_TLS: &str = "50s";
@@ -166,15 +163,6 @@ fn name_hosts(cluster: &mut Value) {
         let [namespace, key] = attempt::HOST_CLUSTER;
         merge(host, json!({"metadata": {"filter_metadata": {namespace: {key: name}}}}));
     }
-}
-
-pub fn circuit_breakers() -> Value {
-    json!({"thresholds": [{
-        "max_connections": CIRCUIT_BREAKER,
-        "max_pending_requests": CIRCUIT_BREAKER,
-        "max_requests": CIRCUIT_BREAKER,
-        "max_retries": CIRCUIT_BREAKER,
-    }]})
 }
 
 /// `more`'s keys into `object`.

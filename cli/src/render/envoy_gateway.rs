@@ -6,11 +6,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde_json::{Value, json};
 use weir_core::config::{Compiled, Config};
 
-use super::{
-    Failure,
-    bootstrap::{Options, bootstrap},
-    folder_of, jwt, manifest,
-};
+use super::{Failure, bootstrap::bootstrap, folder_of, jwt, manifest, options::Options};
 use crate::policy;
 
 mod patches;

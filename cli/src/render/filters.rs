@@ -5,10 +5,8 @@
 use serde_json::{Map, Value, json};
 use weir_core::{config::Config, paths::HOP_HEADERS, unpaused};
 
-use super::{attempts, bootstrap::Options, jwt, version::Chain, wasm};
+use super::{attempts, jwt, options::Options, version::Chain, wasm};
 
-/// The upstream filter that takes headers off, as each route says.
-pub const ROUTING_HEADERS: &str = "weir.routing_headers";
 /// Holds a request's headers until its body is whole, where the gateway role cannot.
 pub const BUFFER: &str = "weir.buffer";
 /// Writes into a request's headers what the gateway role cannot.

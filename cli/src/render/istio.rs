@@ -7,11 +7,7 @@ use serde_json::{Value, json};
 use weir_core::config::{Compiled, Config};
 
 use self::{code::Code, version::IstioVersion};
-use super::{
-    Failure,
-    bootstrap::{Options, bootstrap},
-    folder_of, manifest,
-};
+use super::{Failure, bootstrap::bootstrap, folder_of, manifest, options::Options};
 use crate::policy;
 
 mod code;

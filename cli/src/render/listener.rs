@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use weir_core::config::Config;
 
 use super::{
-    access_log,
-    bootstrap::{Options, address},
-    filters, routes,
+    access_log, filters,
+    options::{Options, address},
+    routes,
 };
 
 pub fn listener(config: &Config, policy_json: &str, options: &Options) -> Value {

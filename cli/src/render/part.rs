@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use weir_core::config::Config;
 
-use super::{bootstrap::Options, clusters, filters, routes};
+use super::{clusters, filters, options::Options, routes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {

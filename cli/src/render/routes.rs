@@ -15,7 +15,7 @@ use weir_core::{
     paths::{AUTHORITY_HEADER, CLUSTER_HEADER, PATHS, Path, Target},
 };
 
-use super::{bootstrap::Options, filters, jwt, version::Chain};
+use super::{attempts, filters, jwt, options::Options, version::Chain};
 
 /// The route of what the filter has rewritten for a provider.
 pub const TO_MODEL: &str = "weir";
@@ -109,7 +109,7 @@ fn take_off(names: &[&str], config: &Config, options: &Options) -> Map<String, V
     let removed: Vec<_> = names.iter().map(|name| json!({"remove": name})).collect();
     let mut per_filter = filters::switched_on(config, options);
     per_filter.insert(
-        filters::ROUTING_HEADERS.to_owned(),
+        attempts::ROUTING_HEADERS.to_owned(),
         json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
             "mutations": {"request_mutations": removed},

@@ -14,8 +14,9 @@ use weir_core::{
 };
 
 use super::{
-    bootstrap::{Options, bootstrap},
+    bootstrap::bootstrap,
     clusters,
+    options::Options,
     version::{Chain, EnvoyVersion},
 };
 

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use weir_core::config::Config;
 
-use super::bootstrap::Options;
+use super::options::Options;
 
 /// Decides once per request.
 pub const GATEWAY: &str = "gateway";

@@ -26,10 +26,12 @@ mod close;
 mod facts;
 mod gate;
 mod headers;
+mod keep;
 mod listed;
 mod look;
 mod own;
 mod payload;
+mod permission;
 mod send;
 mod verdict;
 
@@ -97,14 +99,14 @@ impl Exchange {
             }
             (phase @ (Phase::AwaitVerdict(_) | Phase::AwaitLook(_)), _) => (phase, Step::wait()),
             (Phase::AwaitAnswer(phase), Input::ResponseHeaders { end }) => {
-                payload::begun(phase.headers(gateway, end, host), host)
+                keep::begun(phase.headers(gateway, end, host), host)
             }
             (Phase::ReadAnswer(phase), Input::ResponseBody { size, end }) => phase.body(size, end, host),
             (Phase::ReadAnswer(phase), Input::ResponseTrailers) => phase.trailers(host),
             (Phase::LogAnswer(phase), Input::ResponseBody { size, end }) => {
-                payload::passed(phase.body(size, end, host), size, end, host)
+                keep::passed(phase.body(size, end, host), size, end, host)
             }
-            (Phase::LogAnswer(phase), Input::ResponseTrailers) => payload::passed(phase.trailers(host), 0, true, host),
+            (Phase::LogAnswer(phase), Input::ResponseTrailers) => keep::passed(phase.trailers(host), 0, true, host),
             (Phase::AwaitBody(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (Phase::AwaitAnswer(phase), Input::Log | Input::Done) => phase.abandoned(gateway, host),
             (Phase::ReadAnswer(phase) | Phase::LogAnswer(phase), Input::Log | Input::Done) => {

@@ -5,8 +5,8 @@ use super::{
     close::Replied,
     facts::Facts,
     gate::{self, Gate},
-    headers::permitted,
-    own, payload,
+    keep, own,
+    permission::permitted,
     send::Prepared,
     verdict::AwaitVerdict,
 };
@@ -72,7 +72,7 @@ impl AwaitBody {
     fn whole(self, gateway: &Gateway, host: &impl Host) -> (Phase, Step) {
         let body = host.request_body(self.size);
         match self.send(gateway, &body, host) {
-            Ok((phase, step)) => (payload::kept(gateway, phase, body), step),
+            Ok((phase, step)) => (keep::kept(gateway, phase, body), step),
             Err(refused) => refused.reply(),
         }
     }

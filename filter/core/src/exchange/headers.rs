@@ -1,12 +1,13 @@
 //! The door: what a request's headers alone decide.
 
-use super::{Gateway, Phase, body::AwaitBody, close::Replied, facts::Facts, look::AwaitLook, own};
+use super::{
+    Gateway, Phase, body::AwaitBody, close::Replied, facts::Facts, look::AwaitLook, own, permission::permitted,
+};
 use crate::{
     headers::Headers,
     host::{Effect, Host, Step},
     identity,
     paths::{self, CLUSTER_HEADER, Local, Matched, Target},
-    policy,
     reply::Denied,
     request::InvalidRequest,
 };
@@ -84,22 +85,4 @@ fn admit(
         return Err(Replied::new(facts, Denied::InvalidRequest(why.into())));
     }
     Ok((Phase::AwaitBody(Box::new(AwaitBody::new(facts, api))), Step::wait()))
-}
-
-/// The endpoint is known: whether the caller may query it.
-pub fn permitted(gateway: &Gateway, mut facts: Facts) -> Result<Facts, Box<Replied>> {
-    match (facts.endpoint(gateway), &facts.caller) {
-        (Some(endpoint), Some(caller)) if policy::may_query(endpoint, caller) => Ok(facts),
-        (Some(_), Some(_)) if gateway.config.shadow => {
-            facts.would_limit = Some("permissions".to_owned());
-            Ok(facts)
-        }
-        (endpoint, caller) => {
-            let denied = Denied::PermissionDenied {
-                caller: caller.as_ref().map(|caller| caller.name().to_owned()).unwrap_or_default(),
-                endpoint: endpoint.map(|endpoint| endpoint.name.clone()).unwrap_or_default(),
-            };
-            Err(Replied::new(facts, denied))
-        }
-    }
 }

@@ -102,7 +102,7 @@ fn print_weights(weights: &[f64; STATES]) {
         "//! What a visit of each of the estimator's states is worth, in tokens. Made by `tests/tokens/src/bin/estimator.rs`:"
     );
     println!("//! fitted to the corpus beside it, not to be edited.");
-    println!("\nuse super::estimate::STATES;\n\npub const WEIGHTS: [f32; STATES] = [");
+    println!("\npub const WEIGHTS: [f32; {STATES}] = [");
     weights.iter().for_each(|weight| println!("    {weight:.4},"));
     println!("];");
 }
