@@ -46,10 +46,14 @@ clean: ## remove what was built here; downloads in ~/.cache/weir stay
 	rm -rf target dist .demo
 
 # Measuring: neither is a part of `make test`, since both want a machine that is not too busy with other things.
-.PHONY: bench bench-growth soak bench-collect bench-users instructions tokens tables estimates fuzz bench-tokens
+.PHONY: bench bench-where bench-growth soak bench-collect bench-users instructions tokens tables estimates fuzz bench-tokens
 
 bench: ## Weir against bare Envoy: ratios, memory, targets (under 25 minutes; QUICK=1: some 3; PEERS=1: LiteLLM, MLflow); OTHER=PATH: a second wasm
 	@python3 tests/bench/bench.py
+
+bench-where: ## microseconds of Envoy's CPU per request by whose code they are spent in, sampled by perf (some 3 minutes; root)
+	@command -v perf >/dev/null 2>&1 || bash -c '. scripts/lib.sh && install_packages linux-perf'
+	@python3 tests/bench/where.py
 
 bench-growth: ## 1 to 10,000 endpoints, 1 to 1,000,000 users, 1 to 10,000 open streams (some 10 minutes)
 	@python3 tests/bench/growth.py

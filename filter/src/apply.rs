@@ -91,18 +91,15 @@ impl Sinks {
             Effect::Ask(_) => {}
             Effect::Record(row) => {
                 if let Some(exporter) = &self.exporter {
-                    let was_empty = exporter.borrow_mut().push(row, host);
-                    // An operator waits for 0 rows before a shutdown: the first one shows at once, others on the next tick.
-                    if was_empty {
-                        self.report(exporter, host);
-                    }
+                    exporter.borrow_mut().push(row, host);
+                    self.report(exporter, host);
                 }
             }
             Effect::Reply(reply) => host.reply(&reply),
         }
     }
 
-    /// Brings the metrics of the outbox up to date.
+    /// Brings the metrics of the outbox up to date: at once, since an operator waits for 0 rows before a shutdown.
     pub fn report(&self, exporter: &RefCell<Exporter>, host: &EnvoyHost) {
         let tally = exporter.borrow_mut().take_tally();
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);

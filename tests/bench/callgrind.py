@@ -18,7 +18,7 @@ import bench
 import envoys
 import load
 from rig import BenchError, Process, run
-from workloads import BARE, NOOP, NOOP_BOTH, OTHER, WEIR
+from workloads import BARE, NOOP, NOOP_BOTH, OTHER, SINGLE, WEIR
 
 OUT = bench.OUT / "callgrind"
 WARM, COUNTED = 50, 100
@@ -27,7 +27,7 @@ WHOSE = ("Envoy", "its allocator", "libc", "the VM's code")
 
 
 def main():
-    variants = (BARE, NOOP, NOOP_BOTH, WEIR, *((OTHER,) if os.environ.get("OTHER") else ()))
+    variants = (BARE, NOOP, NOOP_BOTH, SINGLE, WEIR, *((OTHER,) if os.environ.get("OTHER") else ()))
     rig = bench.Rig(bench.build(), OUT)
     body = load.chat_body(rig.folder, "1k", 1 << 10).read_bytes()
     print(f"{'':22}" + "".join(f"{name:>15}" for name in ("all", "over bare", *WHOSE)))

@@ -188,9 +188,7 @@ impl Rig {
                     self.host.fake.set_property(key, &value);
                     measured(|| drop(value));
                 }
-                Effect::Record(row) => {
-                    measured(|| self.exporter.push(row, &self.host));
-                }
+                Effect::Record(row) => measured(|| self.exporter.push(row, &self.host)),
                 effect => measured(|| drop(effect)),
             }
         }

@@ -65,11 +65,8 @@ impl Exporter {
         self.gateway.config.logging.as_ref().map_or(MAX_TICK_MS, tick_ms)
     }
 
-    /// Whether the outbox was empty.
-    pub fn push(&mut self, row: Row, host: &impl Host) -> bool {
-        let was_empty = self.outbox.is_empty();
+    pub fn push(&mut self, row: Row, host: &impl Host) {
         self.outbox.push(row, host.now());
-        was_empty
     }
 
     /// What to POST now, if anything.

@@ -132,9 +132,9 @@ pub(super) fn next(version: Cas) -> Cas {
     version.wrapping_add(1).max(1)
 }
 
-/// The later of two numbers, which begin again behind the largest.
-pub(super) fn later(a: Cas, b: Cas) -> Cas {
-    if b.wrapping_sub(a) < Cas::MAX / 2 { b } else { a }
+/// The later of two numbers, which begin again behind the largest. 0: none is known yet.
+pub(super) fn later(known: Cas, other: Cas) -> Cas {
+    if known == 0 || other.wrapping_sub(known) < Cas::MAX / 2 { other } else { known }
 }
 
 /// FNV-1a: keys have some dozen bytes.

@@ -118,6 +118,7 @@ fn long_values_are_not_kept() {
 fn numbers_begin_again() {
     assert_eq!((next(7), next(Cas::MAX)), (8, 1));
     assert_eq!((later(5, 9), later(9, 5)), (9, 9));
+    assert_eq!(later(0, Cas::MAX - 1), Cas::MAX - 1, "none was known");
     assert_eq!((later(Cas::MAX - 1, 3), later(3, Cas::MAX - 1)), (3, 3));
 }
 
