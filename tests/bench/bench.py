@@ -23,7 +23,7 @@ import peers
 import report
 import workloads
 from rig import BenchError, Collector, Mock, free_port, machine_busy_seconds, run
-from workloads import BARE, DIRECT, LOGGED, NOOP, NOOP_BOTH, OTHER, POLICY, RECORDING, TRANSLATED, WEIR
+from workloads import AFTER_SMALL, BARE, DIRECT, LOGGED, NOOP, NOOP_BOTH, OTHER, POLICY, RECORDING, SMALL, TRANSLATED, WEIR
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "target" / "bench"
@@ -128,6 +128,8 @@ class Bench(Rig):
             else:
                 rounds.append({variant: self.closed_loop(workload, variant, workload.seconds) for variant in order})
         self.check_records(recorded, before)
+        if workload.name == SMALL:
+            self.note_memory(AFTER_SMALL)
         if workload.workers > 1:
             self.note_memory("after", workload.workers)
         for variant, workers in [key for key in self.envoys if key[1] > 1]:

@@ -10,7 +10,7 @@ from statistics import median
 import document
 import targets
 from plot import plot
-from workloads import BARE, DIRECT, NOOP, WEIR, WORKERS
+from workloads import AFTER_SMALL, BARE, DIRECT, NOOP, WEIR, WORKERS
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,9 @@ def start_section(starts):
     return Table("Start, until the listener is ready", ["", "ms", "CPU ms"], rows) if rows else None
 
 
+OVER_BARE = ("at start", AFTER_SMALL, "after")
+
+
 def memory_sections(memory):
     parts = ["resident", "live", "caches", "free", "machine_code", "vms", "files"]
     titles = ["resident", "heap, live", "its caches", "its free pages", "machine code", "VMs, stacks", "files' pages"]
@@ -189,9 +192,10 @@ def memory_sections(memory):
                 rows.append([name, *(f"{told[part]:.1f}" for part in parts)])
         base = memory.get((BARE, workers), {})
         if variant != BARE and workers == 1 and "after" in found and "after" in base:
-            over = [found[when]["resident"] - base[when]["resident"] for when in ("at start", "after")]
-            extra.append([variant, *(f"{mb:+.1f}" for mb in over)])
+            times = [when for when in OVER_BARE if when in found and when in base]
+            over = {when: f"{found[when]['resident'] - base[when]['resident']:+.1f}" for when in times}
+            extra.append([variant, *(over.get(when, "") for when in OVER_BARE)])
     return [
         Table("Memory, MB, and what it is made of", ["", *titles], rows),
-        Table("Memory over bare Envoy's, MB, one worker", ["", "at start", "after"], extra) if extra else None,
+        Table("Memory over bare Envoy's, MB, one worker", ["", *OVER_BARE], extra) if extra else None,
     ]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from workloads import BARE, LARGE, MIDDLE, OUTSIDE, PACED, PACED_STREAMS, SMALL, STREAMS, THINKING_MS, THINKING_STREAMS, WEIR, WORKERS
+from workloads import AFTER_SMALL, BARE, LARGE, MIDDLE, OUTSIDE, PACED, PACED_STREAMS, SMALL, STREAMS, THINKING_MS, THINKING_STREAMS, WEIR, WORKERS
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def lines(run, summaries):
         (Target("CPU per request outside the scope", "{:.2f}x", 1.3), ratio(OUTSIDE, "cpu")),
         (Target("added p99, 1 KB, 200 requests/s", "{:.2f} ms", 1.0), milliseconds(PACED, "added_p99_us")),
         (Target("added p50, a 1 MB body, 1 connection", "{:.2f} ms", 3.0), milliseconds(LARGE, "added_p50_us")),
-        (Target("memory over bare, one worker, after the load", "{:.1f} MB", 35.0), over_bare(run.memory)),
+        (Target("memory over bare, one worker, after a load of 1 KB", "{:.1f} MB", 35.0), over_bare(run.memory)),
         (Target("memory per further worker, over bare's", "{:.1f} MB", 8.0), per_worker(run.memory)),
         (Target("weir.wasm", "{:.2f} MB", 5.0), run.machine["wasm_bytes"] / 1e6),
         (Target("listener ready, over bare", "{:.0f} ms", 300.0), ready(run.starts)),
@@ -55,7 +55,7 @@ def lines(run, summaries):
     return [target.line(found) for target, found in rows]
 
 
-def over_bare(memory, when="after"):
+def over_bare(memory, when=AFTER_SMALL):
     here, bare = memory.get((WEIR, 1), {}), memory.get((BARE, 1), {})
     return here[when]["resident"] - bare[when]["resident"] if when in here and when in bare else None
 

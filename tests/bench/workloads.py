@@ -51,6 +51,8 @@ class Workload:
 #: Those that the targets are about.
 SMALL, MIDDLE, LARGE = "1 KB, 32 connections", "100 KB, 32 connections", "1 MB, 1 connection"
 PACED, STREAMS, PACED_STREAMS = "1 KB, 200 requests/s", "SSE of 100 chunks, 32 connections", "SSE of 100 chunks, 10 streams/s"
+#: When memory is noted: linear memory keeps what larger bodies took.
+AFTER_SMALL = "after 1 KB"
 #: A provider that is as quick as any is, where the mock of all others answers at once.
 THINKING_STREAMS = "SSE of 100 chunks, the first after 50 ms, 10 streams/s"
 THINKING_MS = 50
