@@ -51,7 +51,7 @@ clean: ## remove what was built here; downloads in ~/.cache/weir stay
 bench: ## Weir against bare Envoy: ratios, memory, targets (under 25 minutes; QUICK=1: some 3; PEERS=1: LiteLLM, MLflow); OTHER=PATH: a second wasm
 	@python3 tests/bench/bench.py
 
-bench-where: ## microseconds of Envoy's CPU per request by whose code they are spent in, sampled by perf (some 3 minutes; root)
+bench-where: ## microseconds of Envoy's CPU per request by whose code they are spent in, sampled by perf (some 4 minutes; root)
 	@command -v perf >/dev/null 2>&1 || bash -c '. scripts/lib.sh && install_packages linux-perf'
 	@python3 tests/bench/where.py
 

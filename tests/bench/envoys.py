@@ -146,14 +146,36 @@ def own_cluster(name, port):
     }
 
 
-def bare(weir_envoy, ports):
-    """Weir's own bootstrap without Weir."""
+def bootstrap_of(weir_envoy, ports):
+    """The bootstrap that an Envoy runs with, for other ports."""
     dump = get_json(f"http://127.0.0.1:{weir_envoy.admin_port}/config_dump?resource=&mask=")["configs"]
     bootstrap = copy.deepcopy(next(part["bootstrap"] for part in dump if "bootstrap" in part))
     config = {key: bootstrap[key] for key in ("admin", "memory_allocator_manager", "static_resources") if key in bootstrap}
     config["admin"]["address"]["socket_address"]["port_value"] = ports[1]
     [listener] = config["static_resources"]["listeners"]
     listener["address"]["socket_address"]["port_value"] = ports[0]
+    return config
+
+
+def without_fallback_parts(weir_envoy, ports, *, filters, composite):
+    """Weir with parts of what it has for fallbacks taken out of Envoy's configuration alone: nothing would fall back. `filters`: those of
+    each attempt stay; `composite`: so do the clusters of plans, which lead to the primary alone otherwise."""
+    config = bootstrap_of(weir_envoy, ports)
+    if not filters:
+        router = connection_manager(config)["http_filters"][-1]["typed_config"]
+        router["upstream_http_filters"] = router["upstream_http_filters"][-1:]
+    clusters = config["static_resources"]["clusters"]
+    by_name = {cluster["name"]: cluster for cluster in clusters}
+    for at, cluster in enumerate(clusters):
+        if not composite and cluster["name"] in composites(config):
+            primary = copy.deepcopy(by_name[cluster["name"].split(".chain-")[0]])
+            clusters[at] = {**primary, "name": cluster["name"]}
+    return config
+
+
+def bare(weir_envoy, ports):
+    """Weir's own bootstrap without Weir."""
+    config = bootstrap_of(weir_envoy, ports)
     manager = connection_manager(config)
     manager.pop("early_header_mutation_extensions", None)
     manager["http_filters"] = [f for f in manager["http_filters"] if not f["name"].startswith("weir.")]

@@ -2,7 +2,7 @@
 """`make bench-where`: microseconds of CPU per request of 1 KB at 32 connections, by whose code they are spent in. Sampled by perf
 (Debian's linux-perf), 2,000 times a second; Envoy has no symbols, so it is told apart by file alone.
 
-ROUNDS=N: of 5 s each; a figure is the median. It takes some 2 minutes.
+ROUNDS=N: of 5 s each; a figure is the median. It takes some 4 minutes.
 """
 
 import collections
@@ -19,7 +19,13 @@ from rig import BenchError, run
 from workloads import BARE, NO_LIMITS, NO_RECORDS, NOOP, NOOP_BOTH, SINGLE, WEIR
 
 OUT = bench.OUT / "where"
-VARIANTS = (BARE, NOOP, NOOP_BOTH, WEIR, SINGLE, NO_LIMITS, NO_RECORDS)
+#: Weir with parts of Envoy's configuration taken out: which of `without_fallback_parts` stay.
+PARTS = {
+    "Weir, no filters of attempts": {"filters": False, "composite": True},
+    "Weir, no composite clusters": {"filters": True, "composite": False},
+    "Weir, neither": {"filters": False, "composite": False},
+}
+VARIANTS = (BARE, NOOP, NOOP_BOTH, WEIR, *PARTS, SINGLE, NO_LIMITS, NO_RECORDS)
 CONNECTIONS, SECONDS, HERTZ = 32, 5, 1999
 WHOSE = ("Envoy", "the VM's code", "libc", "the kernel")
 
@@ -27,6 +33,10 @@ WHOSE = ("Envoy", "the VM's code", "libc", "the kernel")
 def main():
     rig = bench.Rig(bench.build(), OUT)
     body = load.chat_body(rig.folder, "1k", 1 << 10)
+    for name, parts in PARTS.items():
+        ports = envoys.two_ports()
+        config = envoys.without_fallback_parts(rig.of(WEIR, 1), ports, **parts)
+        rig.envoys[name, 1] = envoys.Envoy(rig.binary, f"parts-{ports[0]}", config, rig.folder, 1, ports)
     found = collections.defaultdict(list)
     for number in range(int(os.environ.get("ROUNDS") or 3)):
         for variant in VARIANTS[number % len(VARIANTS) :] + VARIANTS[: number % len(VARIANTS)]:
