@@ -1,11 +1,13 @@
 """What runs during a measurement: processes with free ports, and what the kernel says of them.
 
 Each process is started from the main thread (some Envoy builds end with the thread that started them) and is ended by
-its own number. Every wait is bounded.
+its own number, with whatever it has started itself. Every wait is bounded.
 """
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -53,6 +55,8 @@ class Process:
                 stdout=output,
                 stderr=output,
                 env={"PATH": os.environ["PATH"], **(environment or {})},
+                # Some peers start workers of their own: all end together.
+                start_new_session=True,
             )
         self.pid = self.child.pid
         Process.running.append(self)
@@ -103,8 +107,10 @@ class Process:
             try:
                 self.child.wait(10)
             except subprocess.TimeoutExpired:
-                self.child.kill()
-                self.child.wait(10)
+                pass
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.child.wait(10)
 
     @staticmethod
     def end_all():
