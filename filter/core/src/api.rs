@@ -1,5 +1,5 @@
 //! The APIs that a caller can speak, whatever path they came by. Which provider can answer which of them, and how, is
-//! [`crate::translate`]'s to say.
+//! [`crate::config::Provider::way`]'s to say.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {

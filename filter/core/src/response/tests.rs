@@ -147,6 +147,15 @@ fn json_that_is_none_passes() {
     }
 }
 
+/// Text that is no Unicode is not counted, and does not spoil the usage.
+#[test]
+fn bytes_that_are_no_text_are_no_matter() {
+    let (before, after) = (&br#"{"choices":[{"message":{"content":"a"#[..], format!(r#""}}}}],"usage":{USAGE}}}"#));
+    let answer = [before, b"\xff\xfe", after.as_bytes()].concat();
+    let (out, read) = run(Reader::new(Api::Chat, "application/json", Filter::default()), &[&answer]);
+    assert_eq!((out, read.usage, read.text.characters()), (answer, Some(reported()), 0));
+}
+
 #[test]
 fn usage_at_the_end_of_a_huge_answer_is_found() {
     let mut json = Json::new(Api::Chat);
