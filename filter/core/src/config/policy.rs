@@ -54,9 +54,7 @@ impl Config {
             _ => Err(InvalidConfig { problems, warnings }),
         }
     }
-}
 
-impl Config {
     /// [`Config::hash`] of a document.
     pub fn hash_of(json: &[u8]) -> String {
         let hash = Sha256::digest(json);

@@ -74,13 +74,13 @@ fn referred(field: &Field<'_>, shape: Shape) -> Option<Secret> {
         field.reject_unseen(format!("a reference such as {REFERENCE}"));
         return None;
     };
-    let secrets = &field.findings.variables;
-    if let Some(value) = secrets.resolve(variable.clone()) {
+    let variables = &field.findings.variables;
+    if let Some(value) = variables.resolve(variable.clone()) {
         return shaped(field, &value, shape);
     }
     let found = format!("no environment variable `{variable}`");
     let expected = "the secret in it: Envoy must have it and hand it to the VM";
-    match secrets.missing {
+    match variables.missing {
         MissingSecrets::Error => {
             field.report(found, expected);
             None
